@@ -1,0 +1,1 @@
+"""What every process shares: settings, service runner, unix-socket HTTP, wire records, errors, metrics, log, files."""

@@ -1,0 +1,75 @@
+"""Every `SWARM_*` variable of the product, so that a process can refuse an unknown one.
+
+Compose hands the same `.env` to all services, hence the union. `tests/interfaces/test_settings.py` compares
+this list with the settings classes, `.env.example` and `docker-compose.yml`.
+"""
+
+from __future__ import annotations
+
+# read by Compose or the Makefile only, never by a process
+COMPOSE_NAMES = frozenset(
+    {
+        "SWARM_BIND_ADDRESS",
+        "SWARM_DEVICE_IMAGE",
+        "SWARM_EXPORTER_PUBLISHED_PORT",
+        "SWARM_GRAFANA_PORT",
+        "SWARM_LOCAL_PEERS",
+        "SWARM_LOGIN_PUBLISHED_PORT",
+        "SWARM_P2P_BIND",
+        "SWARM_PROMETHEUS_PORT",
+    }
+)
+
+PROCESS_NAMES = frozenset(
+    {
+        # every process
+        "SWARM_ENV_VERSION",
+        "SWARM_LOG_FORMAT",
+        "SWARM_LOG_LEVEL",
+        "SWARM_RUN_DIR",
+        # chain
+        "SWARM_BOOTNODE_ADDRESS",
+        "SWARM_BOOTNODE_SOCKET",
+        "SWARM_CHAIN_ID",
+        "SWARM_COORDINATOR",
+        "SWARM_DEPLOYMENT_FILE",
+        "SWARM_KEEPER_SOCKET",
+        "SWARM_REPORT_WINDOW_ROUNDS",
+        "SWARM_REWARD_LIMIT",
+        "SWARM_ROLE_KEYS_DIR",
+        "SWARM_ROUND_SECONDS",
+        "SWARM_RPC_URL",
+        # DHT daemon
+        "SWARM_ANNOUNCE",
+        "SWARM_BOOTNODES",
+        "SWARM_KEY_DIR",
+        "SWARM_MAX_AGE_SECONDS",
+        "SWARM_P2P_HOST",
+        "SWARM_P2P_PORT",
+        # worker
+        "SWARM_API_TOKEN_FILE",
+        "SWARM_DEVICE",
+        "SWARM_EXCHANGE_SECONDS",
+        "SWARM_LOGIN_URL",
+        "SWARM_MODEL",
+        "SWARM_NODE_NAME",
+        "SWARM_STATE_DIR",
+        "SWARM_SUBMIT_SECONDS",
+        "SWARM_TASKS",
+        # extra peers
+        "SWARM_PEER_KEYS_DIR",
+        "SWARM_PEER_STATE_DIR",
+        # login service
+        "SWARM_API_PORT",
+        "SWARM_HTTP_PORT",
+        "SWARM_KEYS_DIR",
+        "SWARM_LOGIN",
+        "SWARM_LOGIN_RUN_DIR",
+        "SWARM_PUBLIC_URL",
+        # exporter
+        "SWARM_EXPORTER_HOST",
+        "SWARM_EXPORTER_PORT",
+    }
+)
+
+KNOWN_NAMES = PROCESS_NAMES | COMPOSE_NAMES

@@ -1,0 +1,138 @@
+"""Runs a process: settings, signals, supervised tasks, bounded teardown, truthful exit codes.
+
+Works with `settings.load` and `log`. A process is `run("name", Settings, main)`; `main(service, settings)` sets
+things up with `service.spawn` and returns. Exit 0 only when asked to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
+
+from swarm_core import log as logging_setup
+from swarm_core.errors import EXIT_FAILURE, FatalError
+from swarm_core.log import get_logger
+from swarm_core.settings import SwarmSettings, load
+
+S = TypeVar("S", bound=SwarmSettings)
+Main = Callable[["Service", S], Awaitable[None]]
+_TEARDOWN_SECONDS = 8.0  # below Compose's 10 s between SIGTERM and SIGKILL
+
+
+class Service:
+    """The life of one process: `stop` is set by a signal or by the first task that ends."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stop = asyncio.Event()
+        self.log = get_logger("service")
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._failure: BaseException | None = None
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` supervised: if it raises, or returns before the process was asked to stop, the process fails."""
+        task = asyncio.create_task(self._supervise(name, work), name=name)
+        self._tasks[name] = task
+        return task
+
+    def on_close(self, name: str, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` at teardown; last registered first, all within the teardown budget."""
+        self._closers.append((name, close))
+
+    async def sleep(self, seconds: float) -> bool:
+        """Wait `seconds` or until stopping; True means stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stop.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """End the process because of `error`; the first one decides the exit code."""
+        if self._failure is None and not self.stop.is_set():
+            self._failure = error
+        self.stop.set()
+
+    async def _supervise(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the supervisor's job: whatever ends a task ends the process
+            self.fail(error)
+        else:
+            if not self.stop.is_set():
+                self.fail(RuntimeError(f"task {name!r} ended by itself"))
+
+    async def run(self, main: Awaitable[None]) -> int:
+        """Set up by `main`, wait for the end, tear down. Returns the exit code."""
+        self._watch_signals()
+        setup = asyncio.ensure_future(main)
+        stopped = asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait({setup, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if setup.done() and not setup.cancelled() and (error := setup.exception()) is not None:
+                self.fail(error)
+            await stopped
+            if not setup.done():
+                setup.cancel()
+        finally:
+            await self._teardown()
+        return self._exit_code()
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        self.log.info("stopping", signal=signal.Signals(number).name)
+        self.stop.set()
+
+    async def _teardown(self) -> None:
+        try:
+            async with asyncio.timeout(_TEARDOWN_SECONDS):
+                for name, close in reversed(self._closers):
+                    try:
+                        await close()
+                    except Exception as error:  # noqa: BLE001 - one closer must not keep the others from running
+                        self.log.warning("close failed", part=name, error=repr(error))
+        except TimeoutError:
+            self.log.warning("teardown took too long", seconds=_TEARDOWN_SECONDS)
+        for task in self._tasks.values():
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=2.0)
+
+    def _exit_code(self) -> int:
+        error = self._failure
+        if error is None:
+            self.log.info("stopped")
+            return 0
+        if isinstance(error, FatalError):
+            self.log.error(str(error))
+            return error.exit_code
+        self.log.crash("failed", error)
+        return EXIT_FAILURE
+
+
+def run(name: str, settings_cls: type[S], main: Main[S]) -> NoReturn:
+    """Load settings, run `main` under a `Service`, exit with its code. The body of every console script."""
+    try:
+        settings = load(settings_cls)
+    except FatalError as error:
+        logging_setup.setup(name)
+        get_logger("settings").error(str(error))
+        sys.exit(error.exit_code)
+    logging_setup.setup(name, fmt=settings.log_format, level=settings.log_level)
+
+    async def body() -> int:
+        service = Service(name)
+        return await service.run(main(service, settings))
+
+    sys.exit(asyncio.run(body()))

@@ -1,0 +1,165 @@
+"""What the sockets answer: typed status of worker, daemon and login service.
+
+Written by the process that owns the socket, read by the exporter, the page and the tests. Fields are only added.
+Times are Unix seconds, durations seconds, memory bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Phase = Literal[
+    "starting", "waiting", "generate", "score", "exchange", "train", "evaluate", "checkpoint", "submit", "stopped"
+]
+DhtState = Literal["starting", "ready", "isolated", "rebuilding", "clock_skew"]
+IdentityState = Literal[
+    "unclaimed", "claimed", "account_ready", "registering", "registered",
+    "owned_by_other", "chain_unreachable", "no_gas", "wrong_chain",
+]  # fmt: skip
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+
+class UsedGroup(_Model):
+    """An external group that entered a training step."""
+
+    peer: str
+    sha256: str
+
+
+class RoundRecord(_Model):
+    """One finished (or failed) round of the worker."""
+
+    training_round: int
+    chain_round: int | None = None
+    finished_at: float
+    result: str = Field(description="ok, or the reason why the round failed")
+    own_reward: float | None = Field(None, description="mean reward of own completions")
+    batch_reward: float | None = Field(None, description="mean reward of all groups offered to the step")
+    held_out_reward: float | None = None
+    format_share: float | None = None
+    published: list[str] = Field(default_factory=list, description="SHA-256 of each group published in this round")
+    external: list[UsedGroup] = Field(default_factory=list)
+    external_rejected: dict[str, int] = Field(default_factory=dict)
+    exchange_state: str = ""
+    groups_trained: int = 0
+    groups_skipped: int = 0
+    loss: float | None = None
+    grad_norm: float | None = None
+    clip_ratio: float | None = None
+    completion_tokens: int = 0
+    optimizer_step: int = 0
+    seconds: dict[str, float] = Field(default_factory=dict, description="per phase")
+
+
+class NodeStatus(_Model):
+    """The worker, `node.sock /v1/status`."""
+
+    version: str
+    instance: str
+    node: str
+    peer_id: str = ""
+    peer_name: str = ""
+    model: str
+    device: str
+    dtype: str
+    started_at: float
+    phase: Phase
+    phase_since: float
+    state: str = Field(description="training, isolated (no external groups reachable) or failing")
+    training_round: int = 0
+    chain_round: int | None = None
+    round_current: int | None = Field(None, description="the chain's round when last read")
+    rounds_behind: int = 0
+    chain_reachable: bool = False
+    dht_state: str = "unknown"
+    rounds: dict[str, int] = Field(default_factory=dict, description="result -> count since start")
+    last_progress: float = 0.0
+    optimizer_step: int = 0
+    reward_own: float | None = None
+    reward_batch: float | None = None
+    reward_held_out: float | None = None
+    external_used: int = 0
+    external_rejected: dict[str, int] = Field(default_factory=dict)
+    reward_pending: float = Field(0.0, description="reward not yet handed to the login service")
+    reward_handed_over: int = Field(0, description="sum of rewards accepted by the login service")
+    login_reachable: bool = False
+    resumed_from: int | None = None
+    checkpoint_step: int | None = None
+    memory_rss: int = 0
+    last_error: str = ""
+
+
+class BootnodeStatus(_Model):
+    """One bootnode the daemon dials."""
+
+    address: str
+    source: Literal["settings", "chain"]
+    connected: bool = False
+    error: str = ""
+
+
+class DhtStatus(_Model):
+    """The DHT daemon, `dht.sock /v1/status`."""
+
+    version: str
+    instance: str
+    state: DhtState
+    state_since: float
+    reason: str = ""
+    peer_id: str = ""
+    peer_name: str = ""
+    generation: int = 0
+    rebuilds: int = 0
+    peers: int = 0
+    listen: list[str] = Field(default_factory=list)
+    bootnodes: list[BootnodeStatus] = Field(default_factory=list)
+    last_remote_success: float | None = None
+    published_round: int | None = None
+    published: list[str] = Field(default_factory=list, description="SHA-256 of the groups served now")
+    fetched_by: dict[str, int] = Field(default_factory=dict, description="peer -> times it fetched from us")
+    fetches: dict[str, int] = Field(default_factory=dict, description="result -> count of our fetches")
+    rejected: dict[str, int] = Field(default_factory=dict, description="reason -> count of refused batches")
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    memory_rss: int = 0
+
+
+class PeerAccount(_Model):
+    """One own peer as the login service sees it."""
+
+    peer_id: str
+    peer_name: str
+    node: str = ""
+    state: IdentityState
+    reason: str = ""
+    remedy: str = ""
+    local_total: int = Field(0, description="sum of rewards in the outbox, delivered or not")
+    delivered_total: int = 0
+    chain_total: int | None = None
+    wins: int | None = None
+    votes: int | None = None
+
+
+class LoginStatus(_Model):
+    """The login service, `login.sock /v1/status`."""
+
+    version: str
+    instance: str
+    mode: Literal["page", "auto"]
+    claimed: bool
+    state: IdentityState
+    reason: str = ""
+    remedy: str = ""
+    account: str | None = None
+    chain_reachable: bool = False
+    peers: list[PeerAccount] = Field(default_factory=list)
+    pending: dict[str, int] = Field(default_factory=dict, description="kind -> intents not finished")
+    submissions: dict[str, dict[str, int]] = Field(default_factory=dict, description="kind -> result -> count")
+    oldest_pending_seconds: float = 0.0
+    last_error: str = ""
+    memory_rss: int = 0
