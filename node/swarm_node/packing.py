@@ -1,0 +1,169 @@
+"""Training groups packed without padding, each prompt once for all its completions.
+
+`plan` cuts the groups of a step into micro-batches, `pack` turns one into tensors.  Works with `attention` and `train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from swarm_node.attention import SharedPromptLayout
+
+
+@dataclass(frozen=True)
+class TrainingGroup:
+    """The completions of one question with their advantages.
+
+    `old_logprobs` are those of the policy that sampled the tokens (temperature applied), one list per completion;
+    None: take them from our own first pass.
+    """
+
+    prompt_ids: list[int]
+    completion_ids: list[list[int]]
+    advantages: list[float]
+    old_logprobs: list[list[float]] | None = None
+    external: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when the lists do not fit together."""
+        if not self.prompt_ids or not self.completion_ids or not all(self.completion_ids):
+            raise ValueError("a training group needs a prompt and completions of at least one token each")
+        if len(self.advantages) != len(self.completion_ids):
+            raise ValueError("a training group needs one advantage per completion")
+        if self.old_logprobs is not None and list(map(len, self.old_logprobs)) != list(map(len, self.completion_ids)):
+            raise ValueError("old log-probabilities do not match the completions' tokens")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One completion of a step, with what the loss needs beside its tokens."""
+
+    group: int  # index among the step's groups: rows of one group share the prompt
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    advantage: float
+    token_weight: float  # weight of each of its tokens in the loss, see `loss.token_weight`
+    old_logprobs: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """A micro-batch: N packed tokens, of which M belong to completions and are predicted."""
+
+    input_ids: torch.Tensor  # [1, N]
+    position_ids: torch.Tensor  # [1, N]
+    layout: SharedPromptLayout
+    predictor: torch.Tensor  # [M] packed position whose hidden state predicts each target
+    targets: torch.Tensor  # [M] token ids
+    advantages: torch.Tensor  # [M]
+    weights: torch.Tensor  # [M]
+    old_logprobs: torch.Tensor  # [M], NaN where unknown
+    rows: tuple[Row, ...]
+
+
+def plan(rows: Sequence[Row], max_tokens: int) -> list[list[Row]]:
+    """Cut rows (those of one group adjacent) into micro-batches of at most `max_tokens` packed tokens.
+
+    A group that does not fit is continued in the next micro-batch, where its prompt is forwarded again; a single row
+    longer than the limit makes a micro-batch of its own.
+    """
+    batches: list[list[Row]] = []
+    used = 0
+    for row in rows:
+        shares_prompt = bool(batches) and batches[-1][-1].group == row.group
+        cost = len(row.completion_ids) + (0 if shares_prompt else len(row.prompt_ids))
+        if not batches or used + cost > max_tokens:
+            batches.append([])
+            used = 0
+            cost = len(row.completion_ids) + len(row.prompt_ids)
+        batches[-1].append(row)
+        used += cost
+    return batches
+
+
+def pack(rows: Sequence[Row], device: torch.device) -> PackedBatch:
+    """Tensors of one micro-batch.  Order of the packed tokens: for each group its prompt, then its completions."""
+    ids: list[int] = []
+    positions: list[int] = []
+    prompt_starts: list[int] = []
+    prompt_lengths: list[int] = []
+    prompt_of_row: list[int] = []
+    own_starts: list[int] = []
+    lengths = [len(row.completion_ids) for row in rows]
+    group: int | None = None
+    for row in rows:
+        if row.group != group:
+            group = row.group
+            prompt_starts.append(len(ids))
+            prompt_lengths.append(len(row.prompt_ids))
+            ids += row.prompt_ids
+            positions += range(len(row.prompt_ids))
+        prompt_of_row.append(len(prompt_starts) - 1)
+        own_starts.append(len(ids))
+        ids += row.completion_ids
+        positions += range(len(row.prompt_ids), len(row.prompt_ids) + len(row.completion_ids))
+
+    starts, prompts = torch.tensor(prompt_starts), torch.tensor(prompt_lengths)
+    own, own_lengths, of_row = torch.tensor(own_starts), torch.tensor(lengths), torch.tensor(prompt_of_row)
+    layout = _layout(starts, prompts, own, own_lengths, of_row, len(ids))
+
+    # target t of a row is predicted by the token before it: the prompt's last token for the first
+    last_of_prompt = (starts + prompts - 1)[of_row]
+    steps = torch.arange(int(own_lengths.max()))
+    real = steps < own_lengths[:, None]
+    predictor = torch.where(steps == 0, last_of_prompt[:, None], own[:, None] + steps - 1)[real]
+    old = [row.old_logprobs or [float("nan")] * len(row.completion_ids) for row in rows]
+    return PackedBatch(
+        input_ids=torch.tensor([ids], device=device),
+        position_ids=torch.tensor([positions], device=device),
+        layout=SharedPromptLayout(**{name: value.to(device) for name, value in vars(layout).items()}),
+        predictor=predictor.to(device),
+        targets=torch.tensor([token for row in rows for token in row.completion_ids], device=device),
+        advantages=torch.tensor([row.advantage for row in rows]).repeat_interleave(own_lengths).to(device),
+        weights=torch.tensor([row.token_weight for row in rows], dtype=torch.float64)
+        .repeat_interleave(own_lengths)
+        .to(device),
+        old_logprobs=torch.tensor([value for values in old for value in values], device=device),
+        rows=tuple(rows),
+    )
+
+
+def _layout(
+    starts: torch.Tensor,
+    prompts: torch.Tensor,
+    own: torch.Tensor,
+    lengths: torch.Tensor,
+    of_row: torch.Tensor,
+    total: int,
+) -> SharedPromptLayout:
+    """Indices from the first packed token and length of each prompt [n] and completion [R]."""
+    in_prompt = torch.arange(int(prompts.max()))
+    in_own = torch.arange(int(lengths.max()))
+    prompt_real = in_prompt < prompts[:, None]
+    own_real = in_own < lengths[:, None]
+    prompt_index = torch.where(prompt_real, starts[:, None] + in_prompt, 0)
+    own_index = torch.where(own_real, own[:, None] + in_own, 0)
+
+    causal = in_own[:, None] >= in_own  # padding is on the right: real tokens see real ones only
+    rows, width = len(own), len(in_own)
+    mask = torch.cat(
+        [
+            prompt_real[of_row][:, None, :].expand(rows, width, -1),
+            causal[None].expand(rows, -1, -1),
+        ],
+        dim=-1,
+    )
+    restore = torch.empty(total, dtype=torch.long)
+    flat = torch.arange(prompt_index.numel() + own_index.numel())
+    restore[prompt_index[prompt_real]] = flat[: prompt_index.numel()].view_as(prompt_index)[prompt_real]
+    restore[own_index[own_real]] = flat[prompt_index.numel() :].view_as(own_index)[own_real]
+    return SharedPromptLayout(
+        prompt_index=prompt_index,
+        own_index=own_index,
+        key_index=torch.cat([prompt_index[of_row], own_index], dim=1),
+        key_mask=mask[:, None],
+        restore=restore,
+    )

@@ -1,0 +1,183 @@
+"""The policy: samples all completions of a round in one batch.
+
+Each prompt is prefilled once and its keys and values repeated for its completions; finished rows leave the batch.
+Works with `kv_cache` and `sampling`; models that our attention does not know go through transformers' `generate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from swarm_core.log import get_logger
+from swarm_node import attention, hf_generate
+from swarm_node.device import DeviceChoice
+from swarm_node.hyper import Hyperparameters
+from swarm_node.kv_cache import preallocated_cache, take_rows
+from swarm_node.sampling import draw
+
+log = get_logger("policy")
+
+DROP_FINISHED_AT = 0.25  # share of finished rows at which they are dropped; copying the cache costs about a step
+CUDA_CHECK_EVERY = 8  # steps between looks at the finished rows, each of which waits for the GPU
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled completion.
+
+    `ids` are the exact tokens, the end token included when `finished`; `logprobs` their log-probabilities under the
+    policy at the sampling temperature, before top-p and top-k.  `text` leaves special tokens out.
+    """
+
+    ids: list[int]
+    logprobs: list[float]
+    text: str
+    finished: bool
+
+
+class Policy:
+    """Generates with `model`, whose weights the trainer changes between calls.  One call at a time."""
+
+    def __init__(self, model: Any, tokenizer: Any, device: DeviceChoice, hyper: Hyperparameters) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._device = device
+        self._hyper = hyper
+        self._end_ids = end_token_ids(model, tokenizer)
+        self._fallback_logged = False
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: list[list[int]],
+        num_generations: int,
+        generator: torch.Generator,
+        *,
+        greedy: bool = False,
+        max_new_tokens: int | None = None,
+    ) -> list[list[Completion]]:
+        """`num_generations` completions of each prompt, reproducible by the state of `generator` (a CPU one).
+
+        Raises ValueError for an empty prompt.
+        """
+        if not prompts:
+            return []
+        if not all(prompts):
+            raise ValueError("a prompt has no tokens")
+        limit = max_new_tokens or self._hyper.max_completion_length
+        rows = len(prompts) * num_generations
+        uniforms = torch.rand(limit, rows, generator=generator)  # before any branch: the stream advances alike
+        self._model.eval()
+        reason = attention.unsupported_reason(self._model, max(map(len, prompts)) + limit)
+        with self._device.autocast():
+            if reason is None:
+                tokens, logprobs = self._decode(prompts, num_generations, limit, uniforms, greedy)
+            else:
+                self._log_fallback(reason)
+                tokens, logprobs = hf_generate.generate(
+                    self._model, prompts, num_generations, limit, generator, self._hyper, self._end_ids, greedy
+                )
+        completions = self._harvest(tokens.tolist(), logprobs.tolist())
+        return [completions[start : start + num_generations] for start in range(0, rows, num_generations)]
+
+    def _log_fallback(self, reason: str) -> None:
+        if not self._fallback_logged:
+            log.warning("generation falls back to transformers' generate", reason=reason)
+            self._fallback_logged = True
+
+    def _decode(
+        self, prompts: list[list[int]], num_generations: int, limit: int, uniforms: torch.Tensor, greedy: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and log-probabilities, both [I·G, ≤ limit]; what follows a row's end token is meaningless."""
+        device = self._device.device
+        hyper = self._hyper
+        width = max(map(len, prompts))
+        input_ids = torch.tensor([[0] * (width - len(ids)) + ids for ids in prompts], device=device)
+        pads = torch.tensor([width - len(ids) for ids in prompts], device=device)
+        uniforms = uniforms.to(device)
+        end_ids = torch.tensor(self._end_ids, device=device)
+
+        config = self._model.config.get_text_config()
+        cache = preallocated_cache(config.num_hidden_layers, width + limit, self._device.compute_dtype)
+        slots = torch.arange(width + limit, device=device)
+        visible = slots >= pads[:, None]  # [I, S] what is not left padding
+        positions = (slots[:width] - pads[:, None]).clamp(min=0)
+        # a padding query sees itself, as a row of the mask without any entry would give NaN
+        causal = slots[:width, None] >= slots[None, :width]
+        own = slots[:width, None] == slots[None, :width]
+        mask = (causal & visible[:, None, :width]) | own
+        logits = self._forward(input_ids, positions, mask[:, None], cache)
+
+        # from here on: one row per completion
+        expand = torch.arange(len(prompts), device=device).repeat_interleave(num_generations)
+        take_rows(cache, expand)
+        logits, pads, visible = logits[expand], pads[expand], visible[expand]
+        active = torch.arange(len(expand), device=device)  # original row of each running row
+        finished = torch.zeros(len(expand), dtype=torch.bool, device=device)
+        tokens = torch.zeros(len(expand), limit, dtype=torch.long, device=device)
+        logprobs = torch.zeros(len(expand), limit, device=device)
+        check_every = CUDA_CHECK_EVERY if device.type == "cuda" else 1
+
+        for step in range(limit):
+            scaled = logits.float() / hyper.temperature
+            token = (
+                scaled.argmax(-1) if greedy else draw(scaled, uniforms[step, active], hyper.top_p, hyper.top_k)
+            )
+            tokens[active, step] = token
+            logprobs[active, step] = scaled.gather(1, token[:, None])[:, 0] - scaled.logsumexp(-1)
+            if step + 1 == limit:
+                break
+            finished |= torch.isin(token, end_ids)
+            if (step + 1) % check_every == 0:
+                done = int(finished.sum())
+                if done == len(active):
+                    return tokens[:, : step + 1], logprobs[:, : step + 1]
+                if done >= DROP_FINISHED_AT * len(active):
+                    keep = (~finished).nonzero()[:, 0]
+                    take_rows(cache, keep)
+                    active, token, pads, visible = active[keep], token[keep], pads[keep], visible[keep]
+                    finished = finished[keep]
+            filled = width + step + 1
+            logits = self._forward(
+                token[:, None], (width + step - pads)[:, None], visible[:, None, None, :filled], cache
+            )
+        return tokens, logprobs
+
+    def _forward(
+        self, input_ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any
+    ) -> torch.Tensor:
+        """Logits [B, V] that follow the last of `input_ids` [B, T], under a boolean mask [B, 1, T, S]."""
+        output = self._model(
+            input_ids=input_ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    def _harvest(self, tokens: list[list[int]], logprobs: list[list[float]]) -> list[Completion]:
+        """Cut each row after its end token and decode it."""
+        ends = set(self._end_ids)
+        cut = []
+        for row in tokens:
+            stop = next((place for place, token in enumerate(row) if token in ends), None)
+            cut.append(row if stop is None else row[: stop + 1])
+        texts = self._tokenizer.batch_decode(cut, skip_special_tokens=True)
+        return [
+            Completion(ids, values[: len(ids)], text, ids[-1] in ends)
+            for ids, values, text in zip(cut, logprobs, texts, strict=True)
+        ]
+
+
+def end_token_ids(model: Any, tokenizer: Any) -> Sequence[int]:
+    """Tokens that end a completion: those of the generation config and the tokenizer's."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return sorted({int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None})
