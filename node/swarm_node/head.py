@@ -21,7 +21,7 @@ def selected_logprobs(
 
     Both in float32 (float64 for float64 input); the entropy carries no gradient.
     """
-    logprobs, entropies = _SelectedLogprobs.apply(hidden, weight, targets, temperature)
+    logprobs, entropies = _SelectedLogprobs.apply(hidden, weight, targets, temperature)  # type: ignore[no-untyped-call]
     return logprobs, entropies
 
 
@@ -47,7 +47,7 @@ class _SelectedLogprobs(torch.autograd.Function):
         return torch.cat(logprobs), entropy
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, grad_logprobs: torch.Tensor, _: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:

@@ -36,7 +36,9 @@ class Hyperparameters(BaseModel):
     scale_rewards: ScaleRewards = "group"
     epsilon: float = Field(0.2, gt=0, lt=1)
     epsilon_high: float = Field(0.28, gt=0)
-    beta: float = Field(0.0, ge=0, description="weight of the KL term; above 0 a frozen reference copy is kept in memory")
+    beta: float = Field(
+        0.0, ge=0, description="weight of the KL term; above 0 a frozen reference copy is kept in memory"
+    )
     num_iterations: int = Field(1, ge=1, description="optimiser steps on one batch")
 
     # optimiser (AdamW)

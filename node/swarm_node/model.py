@@ -83,7 +83,8 @@ def load(
         ) from error
     if tokenizer.eos_token_id is None:
         raise ConfigError(
-            f"the tokenizer of {name!r} has no end-of-sequence token.", "set SWARM_MODEL to a model whose tokenizer has one."
+            f"the tokenizer of {name!r} has no end-of-sequence token.",
+            "set SWARM_MODEL to a model whose tokenizer has one.",
         )
     reason = attention.unsupported_reason(model, 1)
     if reason is None:
@@ -101,7 +102,8 @@ def _source(name: str) -> str:
     if name == EMBEDDED:
         if not (EMBEDDED_DIRECTORY / "config.json").is_file():
             raise ConfigError(
-                "the embedded model is missing from this installation.", "rebuild the image, or set SWARM_MODEL to a path."
+                "the embedded model is missing from this installation.",
+                "rebuild the image, or set SWARM_MODEL to a path.",
             )
         return str(EMBEDDED_DIRECTORY)
     path = Path(name).expanduser()

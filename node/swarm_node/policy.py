@@ -124,9 +124,7 @@ class Policy:
 
         for step in range(limit):
             scaled = logits.float() / hyper.temperature
-            token = (
-                scaled.argmax(-1) if greedy else draw(scaled, uniforms[step, active], hyper.top_p, hyper.top_k)
-            )
+            token = scaled.argmax(-1) if greedy else draw(scaled, uniforms[step, active], hyper.top_p, hyper.top_k)
             tokens[active, step] = token
             logprobs[active, step] = scaled.gather(1, token[:, None])[:, 0] - scaled.logsumexp(-1)
             if step + 1 == limit:

@@ -5,7 +5,7 @@ Works with `policy` (prompts in, completions out) and with external groups, whos
 
 from typing import Any
 
-from reasoning_gym.utils import SYSTEM_PROMPTS  # type: ignore[import-untyped]
+from reasoning_gym.utils import SYSTEM_PROMPTS
 
 
 class Prompts:

@@ -113,9 +113,7 @@ class Trainer:
         A group without advantages adds nothing to the policy loss, so it is left out, unless there is a KL term.
         """
         hyper = self._hyper
-        used = [
-            index for index, group in enumerate(groups) if any(group.advantages) or (hyper.beta > 0)
-        ]
+        used = [index for index, group in enumerate(groups) if any(group.advantages) or (hyper.beta > 0)]
         if not any(any(groups[index].advantages) for index in used):
             return [], []
         lengths = [[len(ids) for ids in group.completion_ids] for group in groups]

@@ -21,7 +21,10 @@ def capture(
     generators: dict[str, torch.Generator] | None = None,
     extra: dict[str, Any] | None = None,
 ) -> CheckpointState:
-    """The state of `trainer`, its model and the named random generators.  Tensors are shared: save before the next step."""
+    """The state of `trainer`, its model and the named random generators.
+
+    Tensors are shared with the trainer, so save before its next step.
+    """
     rng = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         rng["cuda"] = torch.cuda.get_rng_state()
