@@ -23,8 +23,8 @@ _ANIMALS = (
     "kingfisher kiwi koala lark lemur leopard lion lizard llama lobster lynx macaw magpie mallard manatee mantis "
     "marten meerkat mole mongoose moose moth mouse narwhal newt ocelot octopus opossum orca oriole osprey ostrich "
     "otter owl ox panda panther parrot peacock pelican penguin pheasant pigeon porcupine porpoise puffin puma quail "
-    "rabbit raccoon raven reindeer robin salmon sandpiper seal shark sheep shrew skunk sloth snail sparrow squid squirrel "
-    "starling stork swallow swan tapir tern tiger toad toucan trout turtle viper vole walrus wasp weasel whale "
+    "rabbit raccoon raven reindeer robin salmon sandpiper seal shark sheep shrew skunk sloth snail sparrow squid "
+    "squirrel starling stork swallow swan tapir tern tiger toad toucan trout turtle viper vole wasp weasel whale "
     "wolf wombat wren yak zebra"
 )
 

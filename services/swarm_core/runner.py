@@ -7,8 +7,10 @@ things up with `service.spawn` and returns. Exit 0 only when asked to stop.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
@@ -135,4 +137,11 @@ def run(name: str, settings_cls: type[S], main: Main[S]) -> NoReturn:
         service = Service(name)
         return await service.run(main(service, settings))
 
-    sys.exit(asyncio.run(body()))
+    with asyncio.Runner() as runner:
+        code = runner.run(body())
+        # everything is closed and saved by now; a thread deep in native code must not delay the end for minutes
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if threading.active_count() > 1:
+            os._exit(code)
+    sys.exit(code)

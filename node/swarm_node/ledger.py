@@ -1,0 +1,120 @@
+"""The worker's durable book of rewards: what was earned, what is being handed over, what the login service took.
+
+One JSON file, written atomically at every change, so that a crash neither loses a reward nor counts one twice: a
+training round is credited once, and a report keeps its (round, stage) key until the login service has it on disk.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+
+from swarm_core.errors import ConfigError
+from swarm_core.files import read_json, write_json
+
+_MAX_OUTGOING = 20_000
+
+
+class Report(BaseModel):
+    """What is reported for one chain round: an integer reward (None: vote only) and the winners."""
+
+    round: int
+    stage: int
+    reward: int | None
+    winners: list[str]
+    peer_id: str
+
+
+class _Book(BaseModel):
+    chain: str = ""
+    credited_round: int = -1
+    pending: float = 0.0
+    handed_over: int = 0
+    reported_round: int = -1
+    outgoing: list[Report] = Field(default_factory=list)
+
+
+class Ledger:
+    """The book of one node, at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._book = _Book.model_validate(read_json(path) or {})
+        except (ValueError, ValidationError) as error:
+            raise ConfigError(
+                f"The ledger {path} is damaged.",
+                f"move it away to start a new one; rewards in it are then lost: {path}",
+            ) from error
+
+    @property
+    def pending(self) -> float:
+        """Reward earned and not yet in a report."""
+        return self._book.pending
+
+    @property
+    def handed_over(self) -> int:
+        """Sum of the rewards that the login service has accepted."""
+        return self._book.handed_over
+
+    @property
+    def credited_round(self) -> int:
+        """The newest training round whose reward was credited; -1: none."""
+        return self._book.credited_round
+
+    @property
+    def reported_round(self) -> int:
+        """The newest chain round a report was made for; -1: none."""
+        return self._book.reported_round
+
+    def outgoing(self) -> list[Report]:
+        """Reports not yet accepted, oldest first."""
+        return list(self._book.outgoing)
+
+    def credit(self, training_round: int, reward: float) -> bool:
+        """Add a round's own reward; False if that round was credited before (it was redone after a crash)."""
+        if training_round <= self._book.credited_round:
+            return False
+        self._save(credited_round=training_round, pending=self._book.pending + reward)
+        return True
+
+    def report(self, chain_round: int, stage: int, winners: list[str], peer_id: str) -> Report | None:
+        """Turn the pending reward into a report for `chain_round`; its fraction stays pending.
+
+        None when that round was reported already, or when too many reports wait (the reward then stays pending).
+        """
+        if chain_round <= self._book.reported_round or len(self._book.outgoing) >= _MAX_OUTGOING:
+            return None
+        whole = math.floor(self._book.pending)
+        report = Report(round=chain_round, stage=stage, reward=whole or None, winners=winners, peer_id=peer_id)
+        self._save(
+            pending=self._book.pending - whole,
+            outgoing=[*self._book.outgoing, report],
+            reported_round=chain_round,
+        )
+        return report
+
+    def accepted(self, report: Report) -> None:
+        """The login service has `report` on disk."""
+        rest = [entry for entry in self._book.outgoing if entry != report]
+        self._save(outgoing=rest, handed_over=self._book.handed_over + (report.reward or 0))
+
+    def refused(self, report: Report) -> None:
+        """The login service will never take `report`: its reward is pending again, its vote is given up."""
+        rest = [entry for entry in self._book.outgoing if entry != report]
+        self._save(outgoing=rest, pending=self._book.pending + (report.reward or 0))
+
+    def follow(self, chain: str) -> None:
+        """Book for `chain` (id, genesis, contract) from now on. On another chain rounds start over, and what was not
+        yet accepted becomes pending again, to be reported there."""
+        if chain == self._book.chain:
+            return
+        waiting = sum(report.reward or 0 for report in self._book.outgoing)
+        self._save(chain=chain, outgoing=[], pending=self._book.pending + waiting, reported_round=-1)
+
+    def _save(self, **changes: object) -> None:
+        book = self._book.model_copy(update=changes)
+        write_json(self._path, book.model_dump())
+        self._book = book

@@ -1,0 +1,128 @@
+"""`swarm-node`: puts the worker together. Settings are parsed before torch is imported."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from swarm_core.errors import ConfigError
+from swarm_core.log import get_logger
+from swarm_core.runner import Service, run
+from swarm_core.status import NodeStatus
+from swarm_core.uds import serve_unix
+from swarm_node.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from swarm_node.board import Board
+    from swarm_node.progress import Progress
+    from swarm_node.worker import Worker
+
+log = get_logger("worker")
+
+
+async def start(service: Service, settings: NodeSettings) -> None:
+    """Open the status socket, load model and tasks, resume, run rounds."""
+    from swarm_node.board import Board
+
+    now = time.time()
+    board = Board(
+        NodeStatus(
+            version=version("rl-swarm"),
+            instance=secrets.token_hex(4),
+            node=settings.node_name,
+            model=settings.model or "embedded",
+            device=settings.device,
+            dtype="",
+            started_at=now,
+            phase="starting",
+            phase_since=now,
+            state="training",
+        )
+    )
+    serve_unix(service, board.app(), settings.run_dir / "node.sock")
+    worker, progress = await _assemble(service, settings, board)
+    service.spawn("worker", worker.run())
+
+    async def save() -> None:
+        if board.status.phase in ("waiting", "stopped"):  # otherwise a step may be under way; the last save counts
+            await asyncio.to_thread(progress.save)
+
+    service.on_close("checkpoint", save)
+
+
+async def _assemble(service: Service, settings: NodeSettings, board: Board) -> tuple[Worker, Progress]:
+    # torch and transformers come in here, seconds after bad settings were refused
+    from swarm_chain.client import ChainClient
+    from swarm_node.checkpoint import CheckpointStore, hash_config
+    from swarm_node.device import choose_device
+    from swarm_node.exchange import Exchange
+    from swarm_node.ledger import Ledger
+    from swarm_node.model import EMBEDDED, load, resolve_name
+    from swarm_node.policy import Policy
+    from swarm_node.progress import Progress
+    from swarm_node.report import Reporter
+    from swarm_node.round import Learner
+    from swarm_node.rounds import RoundClock
+    from swarm_node.tasks import TaskSet
+    from swarm_node.tokens import Prompts
+    from swarm_node.train import Trainer
+    from swarm_node.worker import Worker
+
+    ledger = Ledger(settings.state_dir / "ledger.json")
+    chain = ChainClient(settings)
+    clock = RoundClock(chain, ledger, service)
+    await clock.check()
+    device = choose_device(settings.device)
+    default = EMBEDDED if device.device.type == "cpu" else "auto"
+    name = resolve_name(settings.model or default, device, settings.node_name)
+    loaded = await asyncio.to_thread(load, name, device)
+    device = device.for_model(loaded.parameters)
+    device.apply_threads()
+    try:
+        hyper = settings.hyperparameters(name)
+    except ValueError as error:
+        raise ConfigError(f"The hyperparameters contradict each other: {error}.", "correct .env") from error
+    tasks = await asyncio.to_thread(TaskSet.load, settings.tasks or ("embedded" if name == EMBEDDED else "rgym"))
+    trainer = Trainer(loaded.model, hyper, device)
+    learner = Learner(
+        tasks,
+        Policy(loaded.model, loaded.tokenizer, device, hyper),
+        trainer,
+        Prompts(loaded.tokenizer),
+        hyper,
+        settings.seed,
+    )
+    store = CheckpointStore(settings.state_dir / "checkpoints")
+    config = hash_config(loaded.identity, hyper.model_dump(), tasks.name, settings.seed)
+    progress = Progress(store, trainer, config, ledger.credited_round + 1)
+    resumed = await asyncio.to_thread(progress.resume)
+    board.set(
+        model=name, device=device.label, dtype=str(device.compute_dtype).removeprefix("torch."), resumed_from=resumed
+    )
+    log.info(
+        "ready to train",
+        model=name,
+        parameters=loaded.parameters,
+        device=device.label,
+        threads=device.threads,
+        next_round=progress.training_round,
+        resumed="no checkpoint" if resumed is None else f"optimiser step {resumed}",
+    )
+    exchange = Exchange(settings.run_dir / "dht.sock")
+    reporter = Reporter(settings.login_url, settings.api_token_file, ledger, settings.submit_seconds)
+    for part, close in (("exchange", exchange.close), ("reporter", reporter.close), ("chain", chain.close)):
+        service.on_close(part, close)
+    worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter)
+    return worker, progress
+
+
+def main() -> None:
+    """Console script."""
+    run("swarm-node", NodeSettings, start)
+
+
+if __name__ == "__main__":
+    main()

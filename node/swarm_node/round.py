@@ -1,0 +1,134 @@
+"""The computing half of a round: roll out, score, train, evaluate. No network, no disk; the worker adds those.
+
+The learning benchmark and the simulator call this class with the same arguments as the worker. Works with `tasks`,
+`policy`, `rewards`, `advantages` and `train`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from swarm_core.records import RolloutGroup
+from swarm_node.advantages import batch_advantages, is_informative
+from swarm_node.hyper import Hyperparameters
+from swarm_node.policy import Completion, Policy
+from swarm_node.rewards import score_group
+from swarm_node.sampler import ScoredGroup
+from swarm_node.tasks import Task, TaskSet
+from swarm_node.tokens import Prompts
+from swarm_node.train import StepMetrics, Trainer, TrainingGroup
+
+# the hook of the negative controls: what a group's rewards are replaced by before advantages are formed
+RewardFilter = Callable[[Sequence[float]], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Our G completions of one question, with their rewards."""
+
+    task: Task
+    prompt_ids: list[int]
+    completions: list[Completion]
+    rewards: list[float]
+
+    @property
+    def informative(self) -> bool:
+        return is_informative(self.rewards)
+
+    def as_group(self) -> RolloutGroup:
+        """What is published of it: text and rewards."""
+        texts = tuple(completion.text for completion in self.completions)
+        return RolloutGroup(
+            self.task.name, self.task.seed, self.task.question, self.task.answer, texts, tuple(self.rewards)
+        )
+
+
+def mean_reward(groups: Sequence[Sequence[float]]) -> float:
+    """Mean over all completions of all groups; 0 for none."""
+    rewards = [reward for group in groups for reward in group]
+    return sum(rewards) / len(rewards) if rewards else 0.0
+
+
+class Learner:
+    """One node's policy, optimiser and tasks. Calls are synchronous; make one at a time."""
+
+    def __init__(
+        self, tasks: TaskSet, policy: Policy, trainer: Trainer, prompts: Prompts, hyper: Hyperparameters, seed: int
+    ) -> None:
+        self.tasks = tasks
+        self.policy = policy
+        self.trainer = trainer
+        self.prompts = prompts
+        self.hyper = hyper
+        self._seed = seed
+
+    def roll_out(self, swarm: str, peer_id: str, training_round: int) -> list[Rollout]:
+        """I questions with G scored completions each, determined by the arguments, the seed and the weights."""
+        tasks = self.tasks.sample(swarm, peer_id, training_round, self.hyper.num_questions)
+        generator = self._generator("train", peer_id, training_round)
+        return self._roll_out(tasks, self.hyper.num_generations, generator)
+
+    def train(
+        self, own: Sequence[Rollout], external: Sequence[ScoredGroup], reward_filter: RewardFilter | None = None
+    ) -> StepMetrics:
+        """One GRPO step on own and external groups together; external text is encoded by our own tokenizer."""
+        filtered = reward_filter or (lambda rewards: rewards)
+        rewards = [filtered(rollout.rewards) for rollout in own] + [filtered(group.rewards) for group in external]
+        advantages = batch_advantages(rewards, self.hyper.scale_rewards)
+        groups = [
+            TrainingGroup(
+                prompt_ids=rollout.prompt_ids,
+                completion_ids=[completion.ids for completion in rollout.completions],
+                old_logprobs=[completion.logprobs for completion in rollout.completions],
+                advantages=values,
+                external=False,
+            )
+            for rollout, values in zip(own, advantages, strict=False)
+        ]
+        groups += [
+            self._external(group, values) for group, values in zip(external, advantages[len(own) :], strict=True)
+        ]
+        return self.trainer.step(groups)
+
+    def evaluate(self, questions: int, seed: int, *, greedy: bool = False, generations: int = 4) -> float:
+        """Mean reward on held-out questions, sampled (`generations` each) or greedy (one each)."""
+        tasks = self.tasks.held_out(questions, seed)
+        return self._evaluate(tasks, seed, greedy, generations)
+
+    def evaluate_train(self, questions: int, seed: int, *, greedy: bool = False, generations: int = 4) -> float:
+        """The same on questions of the training split."""
+        tasks = self.tasks.sample("evaluate", "", seed, questions)
+        return self._evaluate(tasks, seed, greedy, generations)
+
+    def _evaluate(self, tasks: list[Task], seed: int, greedy: bool, generations: int) -> float:
+        generator = self._generator("evaluate", "", seed)
+        rollouts = self._roll_out(tasks, 1 if greedy else generations, generator, greedy=greedy)
+        return mean_reward([rollout.rewards for rollout in rollouts])
+
+    def _roll_out(
+        self, tasks: list[Task], generations: int, generator: torch.Generator, *, greedy: bool = False
+    ) -> list[Rollout]:
+        prompts = [self.prompts.encode(task.question) for task in tasks]
+        completions = self.policy.generate(prompts, generations, generator, greedy=greedy)
+        return [
+            Rollout(task, prompt, group, score_group(task, [completion.text for completion in group]))
+            for task, prompt, group in zip(tasks, prompts, completions, strict=True)
+        ]
+
+    def _external(self, group: ScoredGroup, advantages: list[float]) -> TrainingGroup:
+        limit = self.hyper.max_completion_length
+        return TrainingGroup(
+            prompt_ids=self.prompts.encode(group.task.question),
+            completion_ids=[self.prompts.encode_completion(text, limit) for text in group.completions],
+            old_logprobs=None,
+            advantages=advantages,
+            external=True,
+        )
+
+    def _generator(self, purpose: str, peer_id: str, number: int) -> torch.Generator:
+        digest = hashlib.sha256(f"{purpose}\x1f{self._seed}\x1f{peer_id}\x1f{number}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -1,0 +1,254 @@
+"""The worker: one node's life, round after round. Read `Worker.round` top to bottom: it is SAPO (arXiv 2509.08721).
+
+Collaborators, each asked and never asking back: `rounds` (when), `round.Learner` (computing), `exchange` (other peers),
+`sampler` (which of their groups), `ledger` and `report` (rewards), `checkpoint` (progress), `board` (what is told).
+The worker holds no key. Whatever fails inside a round ends that round with a counted reason, never the process;
+many failed rounds in a row do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from swarm_chain.client import ChainClient
+from swarm_chain.errors import ContractError, RpcRefused, WrongChain, WrongContract
+from swarm_core.errors import FatalError, SwarmError, Unavailable
+from swarm_core.identity import is_peer_id
+from swarm_core.log import get_logger
+from swarm_core.names import peer_name
+from swarm_core.records import GroupBatch
+from swarm_core.runner import Service
+from swarm_core.status import RoundRecord, UsedGroup
+from swarm_node.board import Board
+from swarm_node.exchange import Collected, Exchange
+from swarm_node.ledger import Ledger
+from swarm_node.progress import Progress
+from swarm_node.report import Reporter
+from swarm_node.rewards import score_group
+from swarm_node.round import Learner, Rollout, mean_reward
+from swarm_node.rounds import ChainRound, RoundClock
+from swarm_node.sampler import ScoredGroup, SeenGroups, draw, verify, winner
+from swarm_node.settings import NodeSettings
+
+_FAILED_ROUNDS_IN_A_ROW = 5
+_EVALUATED_QUESTIONS = 32
+_IDENTITY_SECONDS = 60.0
+_BOOTNODES_EVERY = 30.0
+P = ParamSpec("P")
+T = TypeVar("T")
+log = get_logger("worker")
+
+
+class Worker:
+    """Runs rounds until the service stops."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        service: Service,
+        board: Board,
+        learner: Learner,
+        progress: Progress,
+        exchange: Exchange,
+        chain: ChainClient,
+        clock: RoundClock,
+        ledger: Ledger,
+        reporter: Reporter,
+    ) -> None:
+        self.settings = settings
+        self.service = service
+        self.board = board
+        self.learner = learner
+        self.progress = progress
+        self.exchange = exchange
+        self.chain = chain
+        self.clock = clock
+        self.ledger = ledger
+        self.reporter = reporter
+        self.peer_id = ""
+        self.seen = SeenGroups()
+        self._swarm = f"{settings.chain_id}"
+        self._failed_in_a_row = 0
+        self._bootnodes_read = 0.0
+
+    async def run(self) -> None:
+        """Rounds until asked to stop. Raises FatalError when too many fail in a row."""
+        await self._wait_for_identity()
+        while not self.service.stop.is_set():
+            with self.board.phase("waiting"):
+                chain_round = await self.clock.next()
+            if self.service.stop.is_set():
+                break
+            await self._guarded(chain_round)
+        self.board.set(phase="stopped")
+
+    async def round(self, now: ChainRound | None, record: RoundRecord) -> None:
+        """One round; `now` is None while the chain cannot be read. Fills `record` as it goes."""
+        number, learner = record.training_round, self.learner
+
+        with self.board.phase("generate"):  # I questions, G completions each, scored by us
+            own = await self._compute(learner.roll_out, self._swarm, self.peer_id, number)
+        record.own_reward = mean_reward([rollout.rewards for rollout in own])
+        record.completion_tokens = sum(len(c.ids) for rollout in own for c in rollout.completions)
+
+        with self.board.phase("exchange"):  # offer what can teach, ask random peers for theirs
+            await self._publish(own, number, record)
+            collected = await self._collect()
+
+        with self.board.phase("score"):  # re-score with our own verifier, drop zero advantage, draw J uniformly
+            candidates, dropped = await self._compute(
+                verify, collected.groups, self.peer_id, self.seen, learner.tasks.verify, score_group
+            )
+            rng = random.Random(f"{self.settings.seed}/{self.peer_id}/{number}")
+            external = draw(candidates, learner.hyper.num_external, rng)
+        record.external = [UsedGroup(peer=group.peer_id, sha256=group.sha256) for group in external]
+        record.external_rejected = {**collected.rejected, **dropped}
+        record.batch_reward = mean_reward([*(rollout.rewards for rollout in own), *(g.rewards for g in external)])
+
+        with self.board.phase("train"):  # GRPO on both kinds of groups
+            metrics = await self._compute(learner.train, own, external)
+        self.seen.add([group.sha256 for group in external])
+        record.loss, record.grad_norm, record.clip_ratio = metrics.loss, metrics.grad_norm, metrics.clip_ratio
+        record.groups_trained, record.groups_skipped = metrics.groups_used, metrics.groups_skipped
+        record.optimizer_step = learner.trainer.optimizer_steps
+
+        every = self.settings.eval_steps
+        if every and number % every == 0:
+            with self.board.phase("evaluate"):
+                record.held_out_reward = await self._compute(learner.evaluate, _EVALUATED_QUESTIONS, number)
+
+        # the ledger first: it credits a training round once, so a crash before the checkpoint loses and doubles nothing
+        self.ledger.credit(number, sum(sum(rollout.rewards) for rollout in own))
+        with self.board.phase("checkpoint"):
+            await self._compute(self.progress.finished, number)
+
+        with self.board.phase("submit"):
+            await self._submit(now, record.own_reward, external)
+
+    async def _guarded(self, now: ChainRound | None) -> None:
+        number = self.progress.training_round
+        record = RoundRecord(
+            training_round=number, chain_round=now.round if now else None, finished_at=0.0, result="failed"
+        )
+        try:
+            await self.round(now, record)
+            record.result = "ok"
+            self._failed_in_a_row = 0
+        except (SwarmError, OSError, RuntimeError, ValueError, MemoryError) as error:
+            self._failed_in_a_row += 1
+            record.result = type(error).__name__
+            log.error("round failed", round=number, reason=record.result, error=str(error))
+            self.board.set(last_error=f"{record.result}: {error}"[:500])
+            self.progress.skip(number)
+            if self._failed_in_a_row >= _FAILED_ROUNDS_IN_A_ROW:
+                raise FatalError(
+                    f"{self._failed_in_a_row} rounds failed in a row, the last with: {error}",
+                    "the lines above name the cause; the checkpoint is kept",
+                ) from error
+        record.finished_at = time.time()
+        record.seconds = self.board.take_seconds()
+        self.board.finish(record)
+        self._tell(record)
+
+    async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run torch or scoring work beside the event loop, so that sockets answer meanwhile."""
+        return await asyncio.to_thread(work, *args, **kwargs)
+
+    async def _publish(self, own: list[Rollout], number: int, record: RoundRecord) -> None:
+        groups = tuple(rollout.as_group() for rollout in own if rollout.informative)
+        if not groups:
+            return
+        if await self.exchange.publish(GroupBatch(number, time.time(), groups)):
+            record.published = [group.digest() for group in groups]
+
+    async def _collect(self) -> Collected:
+        hyper = self.learner.hyper
+        if hyper.num_external == 0:
+            return Collected("off")
+        # a pool several times J, so that the draw is uniform over groups and not over whoever answered first
+        collected = await self.exchange.collect(
+            hyper.num_external * hyper.num_questions, self.settings.exchange_seconds, self.settings.max_age_seconds
+        )
+        await self._look_at_swarm(collected)
+        return collected
+
+    async def _look_at_swarm(self, collected: Collected) -> None:
+        status = await self.exchange.status()
+        if status is None:
+            self.board.set(dht_state="unreachable")
+            self.board.state("isolated", "the DHT daemon does not answer, training alone")
+            return
+        self._set_peer(status.peer_id)
+        self.board.set(dht_state=status.state)
+        alone = status.state != "ready" or status.peers == 0
+        if alone and not collected.groups:
+            self.board.state("isolated", f"no other peer reachable (daemon: {status.state}), training alone")
+        else:
+            self.board.state("training", "other peers reachable")
+        if alone or time.monotonic() - self._bootnodes_read > _BOOTNODES_EVERY:
+            await self._offer_bootnodes()
+
+    async def _offer_bootnodes(self) -> None:
+        self._bootnodes_read = time.monotonic()
+        try:
+            addresses = await self.chain.bootnodes()
+        except (Unavailable, ContractError, RpcRefused, WrongChain, WrongContract) as error:
+            log.debug("bootnodes not read from the chain", error=str(error))
+            return
+        if addresses:
+            await self.exchange.offer_bootnodes(addresses)
+
+    async def _submit(self, now: ChainRound | None, own_mean: float, used: list[ScoredGroup]) -> None:
+        if now is not None and self.peer_id and self.reporter.due():
+            chosen = winner(self.peer_id, own_mean, used, await self._registered({group.peer_id for group in used}))
+            self.reporter.make(now.round, now.stage, [chosen], self.peer_id)
+        await self.reporter.deliver()
+
+    async def _registered(self, peers: set[str]) -> set[str]:
+        """Which of `peers` the contract knows; a vote for anybody else would be refused."""
+        asked = sorted(peers)
+        if not asked:
+            return set()
+        try:
+            owners = await self.chain.owners(asked)
+        except (Unavailable, ContractError, RpcRefused, WrongChain, WrongContract) as error:
+            log.debug("owners not read", error=str(error))
+            return set()
+        return {peer for peer, owner in zip(asked, owners, strict=True) if owner is not None}
+
+    async def _wait_for_identity(self) -> None:
+        """The daemon owns the peer key; without its id there is nothing to seed questions and report rewards with."""
+        end = time.monotonic() + _IDENTITY_SECONDS
+        while not self.service.stop.is_set() and not self.peer_id:
+            status = await self.exchange.status()
+            if status is not None:
+                self._set_peer(status.peer_id)
+                await self._offer_bootnodes()
+            elif time.monotonic() > end:
+                log.warning("the DHT daemon does not answer, training starts alone", seconds=_IDENTITY_SECONDS)
+                return
+            else:
+                await self.service.sleep(0.5)
+
+    def _set_peer(self, peer_id: str) -> None:
+        if peer_id != self.peer_id and is_peer_id(peer_id):
+            log.info("this peer", peer_id=peer_id, name=peer_name(peer_id))
+            self.peer_id = peer_id
+            self.board.set(peer_id=peer_id, peer_name=peer_name(peer_id))
+
+    def _tell(self, record: RoundRecord) -> None:
+        self.board.set(
+            training_round=record.training_round,
+            chain_round=record.chain_round,
+            round_current=self.clock.current,
+            rounds_behind=self.clock.behind,
+            chain_reachable=self.clock.reachable,
+            reward_pending=self.ledger.pending,
+            reward_handed_over=self.ledger.handed_over,
+            login_reachable=self.reporter.reachable,
+            checkpoint_step=self.progress.saved_step,
+        )
