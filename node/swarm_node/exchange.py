@@ -67,7 +67,7 @@ class Exchange:
         return True
 
     async def collect(self, want: int, seconds: float, max_age: float) -> Collected:
-        """At least `want` groups of random peers, or what could be had within `seconds`; up to `max_age` seconds old."""
+        """At least `want` groups of random peers, or what came within `seconds`; up to `max_age` seconds old."""
         ask = {"want": want, "max_peers": _MAX_PEERS, "deadline_ms": int(seconds * 1000), "max_age_s": max_age}
         try:
             answer = await self._client.request("POST", "/v1/collect", deadline=seconds + _SPARE_SECONDS, json=ask)
