@@ -1,0 +1,1 @@
+"""swarm-exporter: the one Prometheus target of a node."""

@@ -1,0 +1,67 @@
+"""The DHT daemons of this host: `dht.sock` of every node. Answers "does it exchange with others, and if not, why"."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import get_args
+
+from pydantic import TypeAdapter
+
+from swarm_core.status import DhtState, DhtStatus
+from swarm_exporter.nodes import Node, Nodes
+from swarm_exporter.peers import OwnPeers
+from swarm_exporter.samples import Samples
+from swarm_exporter.source import Sockets
+
+SOCKET = "dht.sock"
+_STATUS = TypeAdapter(DhtStatus)
+
+
+class DhtCollector:
+    """Status of each daemon."""
+
+    name = "dht"
+
+    def __init__(self, sockets: Sockets, nodes: Nodes, peers: OwnPeers) -> None:
+        self._sockets = sockets
+        self._nodes = nodes
+        self._peers = peers
+
+    async def collect(self, samples: Samples) -> bool:
+        results = await asyncio.gather(*(self._node(samples, node) for node in self._nodes.present()))
+        return all(results)
+
+    async def _node(self, samples: Samples, node: Node) -> bool:
+        status = await self._sockets.read(node.directory / SOCKET, "/v1/status", _STATUS)
+        if status is None:
+            if counts := self._nodes.counts(node):
+                samples.add("rlswarm_component_up", 0, node.label, self.name)
+            return not counts
+        self._nodes.answered(node)
+        self._peers.seen(status.peer_id, node.label)
+        add_status(samples, node.label, status)
+        return True
+
+
+def add_status(samples: Samples, node: str, status: DhtStatus) -> None:
+    """Samples of the daemon's status."""
+    connected = sum(bootnode.connected for bootnode in status.bootnodes)
+    samples.add("rlswarm_component_up", 1, node, "dht")
+    samples.add("rlswarm_memory_rss_bytes", status.memory_rss, node, "dht")
+    samples.add("rlswarm_action_required", status.state == "clock_skew", node, "set_clock")
+    samples.add("rlswarm_action_required", status.state == "isolated", node, "check_bootnodes")
+    samples.one_of("rlswarm_dht_state", get_args(DhtState), status.state, node)
+    samples.add("rlswarm_dht_state_start_timestamp_seconds", status.state_since, node)
+    samples.add("rlswarm_dht_peers", status.peers, node)
+    samples.add("rlswarm_dht_bootnodes", connected, node, "connected")
+    samples.add("rlswarm_dht_bootnodes", len(status.bootnodes) - connected, node, "not_connected")
+    samples.add("rlswarm_dht_generation", status.generation, node)
+    samples.add("rlswarm_dht_rebuilds_total", status.rebuilds, node)
+    samples.add("rlswarm_dht_last_remote_success_timestamp_seconds", status.last_remote_success, node)
+    samples.add("rlswarm_dht_published_groups", len(status.published), node)
+    samples.counts("rlswarm_dht_fetches_total", status.fetches, node)
+    samples.add("rlswarm_dht_served_total", sum(status.fetched_by.values()), node)
+    samples.add("rlswarm_dht_served_peers", len(status.fetched_by), node)
+    samples.counts("rlswarm_dht_rejected_total", status.rejected, node)
+    samples.add("rlswarm_dht_bytes_total", status.bytes_received, node, "received")
+    samples.add("rlswarm_dht_bytes_total", status.bytes_sent, node, "sent")
