@@ -141,8 +141,6 @@ def test_a_dataset_without_training_questions_ends_instead_of_looping(tmp_path: 
     path = tmp_path / "set.yaml"
     path.write_text("datasets: [{name: count_bits, params: {min_n: 1, max_n: 1}}]")  # one question in all
     task_set = TaskSet.load(str(path))
+    held_out = task_set.make("count_bits", 0).is_held_out
     with pytest.raises(ConfigError, match="no question on the"):
-        if task_set.make("count_bits", 0).is_held_out:
-            task_set.sample("s", "p", 0, 1)
-        else:
-            task_set.held_out(1, 0)
+        _ = task_set.sample("s", "p", 0, 1) if held_out else task_set.held_out(1, 0)
