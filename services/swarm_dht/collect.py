@@ -1,0 +1,156 @@
+"""Collect other peers' batches: random order, a few at once, a hedge for the slow, until enough groups are there.
+
+Works with a `Transport` (the peers now known, and one fetch), so tests run it without a network. Peers' faults are
+counted, never raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from swarm_core.errors import RecordError
+from swarm_core.records import GroupBatch
+from swarm_dht.counters import Counters
+from swarm_dht.wire import BATCH, BUSY, NONE, FetchReply
+
+MAX_PEERS = 32
+_WIDTH = 4
+_HEDGE_SECONDS = 0.5
+_PEER_SECONDS = 3.0
+_FUTURE_SECONDS = 60.0  # how far a sender's clock may be ahead of ours
+
+
+class FetchFailed(Exception):
+    """A peer could not be asked; `reason` is a short word for a counter."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Transport(Protocol):
+    """What `Collector` needs of the network."""
+
+    def peers(self) -> list[str]:
+        """Peers that can be asked now, in any order, without ourselves."""
+
+    async def fetch(self, peer: str, seconds: float) -> bytes:
+        """The raw answer of `peer`. Raises FetchFailed."""
+
+
+@dataclass(frozen=True)
+class CollectRequest:
+    """Ask at most `max_peers` within `deadline` seconds until `want` groups are there, none older than `max_age`."""
+
+    want: int
+    max_peers: int
+    deadline: float
+    max_age: float
+
+
+@dataclass
+class Collected:
+    """The batches, (peer id, age in seconds, bytes) each, and what happened on the way."""
+
+    batches: list[tuple[str, float, bytes]] = field(default_factory=list)
+    groups: int = 0
+    asked: int = 0
+    answered: int = 0
+    none: int = 0
+    failed: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def counts(self) -> dict[str, object]:
+        """The header's JSON."""
+        return {
+            "asked": self.asked,
+            "answered": self.answered,
+            "none": self.none,
+            "failed": self.failed,
+            "rejected": dict(self.rejected),
+            "groups": self.groups,
+        }
+
+
+class Collector:
+    """Runs collects over one transport and adds to the counters of the process."""
+
+    def __init__(self, transport: Transport, counters: Counters, rng: random.Random) -> None:
+        self._transport = transport
+        self._counters = counters
+        self._rng = rng
+
+    async def collect(self, request: CollectRequest) -> Collected:
+        """Ask random peers until `want` groups are there, peers are exhausted or the deadline ends."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + request.deadline
+        result = Collected()
+        self._counters.collects += 1
+        order = self._transport.peers()
+        self._rng.shuffle(order)
+        waiting = order[: min(request.max_peers, MAX_PEERS)]
+        pending: set[asyncio.Task[None]] = set()
+        width = _WIDTH
+        try:
+            while (waiting or pending) and result.groups < request.want and (left := end - loop.time()) > 0:
+                while waiting and len(pending) < width:
+                    asking = self._ask(waiting.pop(), min(left, _PEER_SECONDS), request, result)
+                    pending.add(asyncio.create_task(asking))
+                patience = min(left, _HEDGE_SECONDS) if waiting else left
+                done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                width = width if done else width + 1  # nobody answered in time: ask one more beside them
+        finally:
+            for task in pending:
+                task.cancel()
+        return result
+
+    async def _ask(self, peer: str, seconds: float, request: CollectRequest, result: Collected) -> None:
+        result.asked += 1
+        try:
+            raw = await self._transport.fetch(peer, seconds)
+        except FetchFailed as error:
+            result.failed += 1
+            self._count("failed")
+            self._counters.failed[error.reason] += 1
+            return
+        result.answered += 1
+        self._counters.bytes_received += len(raw)
+        try:
+            reply = FetchReply.decode(raw)
+            if reply.kind == BUSY:
+                self._count("busy")
+                return
+            age, groups = self._check(reply, request.max_age)
+        except RecordError as error:
+            result.rejected[error.reason] += 1
+            self._count("rejected")
+            self._counters.rejected[error.reason] += 1
+            return
+        if reply.kind == NONE or not groups:
+            result.none += 1
+            self._count("none")
+            return
+        self._count("batch")
+        result.groups += groups
+        result.batches.append((peer, age, reply.data))
+
+    def _check(self, reply: FetchReply, max_age: float) -> tuple[float, int]:
+        """(age in seconds, number of groups) of a reply. Raises RecordError. The older of the two ages counts."""
+        if reply.kind != BATCH:
+            return 0.0, 0
+        batch = GroupBatch.decode(reply.data)
+        behind = time.time() - batch.published_at
+        if behind < -_FUTURE_SECONDS:
+            raise RecordError("from_future")
+        age = max(reply.age, behind)
+        if age > max_age:
+            raise RecordError("stale")
+        return age, len(batch.groups)
+
+    def _count(self, result: str) -> None:
+        self._counters.fetches[result] += 1

@@ -1,0 +1,176 @@
+"""The daemon's parts, wired: key → supervisor → membership → transport → collector, shelf and gate for the others.
+
+`build` makes them without starting anything; `Daemon.start` spawns the supervised tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from swarm_core.identity import PeerKey
+from swarm_core.log import get_logger
+from swarm_core.names import peer_name
+from swarm_core.runner import Service
+from swarm_core.status import DhtStatus
+from swarm_dht.admission import Gate, TokenBuckets
+from swarm_dht.bootnodes import Bootnodes
+from swarm_dht.collect import Collector
+from swarm_dht.counters import Counters
+from swarm_dht.generation import Carried, Generation, P2pdOptions
+from swarm_dht.key_file import KEY_NAME
+from swarm_dht.membership import Membership
+from swarm_dht.servicer import RolloutExchange
+from swarm_dht.settings import DhtSettings, split
+from swarm_dht.shelf import PublishedGroup, Shelf
+from swarm_dht.state import StateKeeper
+from swarm_dht.supervisor import Supervisor
+from swarm_dht.transport import SwarmTransport
+from swarm_dht.watchdog import LoopWatchdog
+
+_HEARTBEAT_SECONDS = 1.0
+_PAGE_BYTES = 4096
+log = get_logger("daemon")
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """All parts of a running daemon; `instance` tells the worker that the process is a new one."""
+
+    key: PeerKey
+    max_age: float
+    instance: str
+    counters: Counters
+    shelf: Shelf
+    gate: Gate
+    bootnodes: Bootnodes
+    supervisor: Supervisor
+    membership: Membership
+    collector: Collector
+    state: StateKeeper
+
+    def start(self, service: Service) -> None:
+        """Spawn the tasks that keep it going."""
+        watchdog = LoopWatchdog()
+        watchdog.start()
+        asyncio.get_running_loop().set_exception_handler(self._stray)
+
+        async def stop_watchdog() -> None:
+            watchdog.stop()
+
+        service.on_close("watchdog", stop_watchdog)
+        service.on_close("p2pd", self._close)
+        service.spawn("supervisor", self.supervisor.run(service))
+        service.spawn("membership", self.membership.run(service))
+        service.spawn("heartbeat", self._heartbeat(service, watchdog))
+
+    def status(self) -> DhtStatus:
+        """What `GET /v1/status` answers."""
+        now = time.time()
+        generation = self.supervisor.generation
+        table = generation.table() if generation is not None else []
+        return DhtStatus(
+            version=_version(),
+            instance=self.instance,
+            state=self.state.refresh(),
+            state_since=self.state.since,
+            reason=self.state.reason,
+            peer_id=self.key.peer_id,
+            peer_name=peer_name(self.key.peer_id),
+            generation=self.supervisor.number,
+            rebuilds=self.supervisor.rebuilds,
+            peers=len(table),
+            listen=self.supervisor.listen,
+            bootnodes=self.bootnodes.status(table),
+            last_remote_success=self.membership.last_remote_success,
+            published_round=self.shelf.newest_round,
+            published=list(self.shelf.serving(now)),
+            fetched_by=dict(self.shelf.fetched_by),
+            fetches=dict(self.counters.fetches),
+            rejected=dict(self.counters.rejected),
+            bytes_received=self.counters.bytes_received,
+            bytes_sent=self.shelf.bytes_sent,
+            memory_rss=_rss("self") + (_rss(str(generation.pid)) if generation is not None else 0),
+        )
+
+    def published(self) -> list[PublishedGroup]:
+        """What `GET /v1/published` answers."""
+        return self.shelf.published(time.time())
+
+    async def _heartbeat(self, service: Service, watchdog: LoopWatchdog) -> None:
+        while not await service.sleep(_HEARTBEAT_SECONDS):
+            watchdog.beat()
+            self.state.refresh()
+
+    async def _close(self) -> None:
+        generation = self.supervisor.generation
+        if generation is not None:
+            generation.lost.set()
+            await generation.kill()
+
+    def _stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Errors in hivemind's own background tasks: a broken pipe after p2pd's death, a peer that hung up."""
+        self.counters.stray_errors += 1
+        error = context.get("exception")
+        log.debug("error in a background task of the library", what=context.get("message"), error=repr(error))
+
+
+def build(settings: DhtSettings, key: PeerKey) -> Daemon:
+    """The parts of a daemon with `key`, not started."""
+    rng = random.Random(secrets.randbits(64))
+    counters = Counters()
+    shelf = Shelf(settings.max_age_seconds)
+    gate = Gate(TokenBuckets())
+    servicer = RolloutExchange(shelf, gate)
+    options = P2pdOptions(
+        key_path=settings.key_dir / KEY_NAME,
+        listen=tuple(f"/ip4/{settings.p2p_host}/{layer}" for layer in _layers(settings.p2p_port)),
+        announce=tuple(split(settings.announce)),
+    )
+    carried = Carried()
+
+    async def start(number: int) -> Generation:
+        return await Generation.start(number, options, carried, servicer)
+
+    bootnodes = Bootnodes(split(settings.bootnodes), key.peer_id)
+    supervisor = Supervisor(start, rng)
+    membership = Membership(supervisor, bootnodes, key.peer_id, rng)
+    collector = Collector(SwarmTransport(supervisor, membership), counters, rng)
+    return Daemon(
+        key=key,
+        max_age=settings.max_age_seconds,
+        instance=secrets.token_hex(8),
+        counters=counters,
+        shelf=shelf,
+        gate=gate,
+        bootnodes=bootnodes,
+        supervisor=supervisor,
+        membership=membership,
+        collector=collector,
+        state=StateKeeper(supervisor, membership, bootnodes),
+    )
+
+
+def _layers(port: int) -> tuple[str, str]:
+    return f"tcp/{port}", f"udp/{port}/quic-v1"
+
+
+def _version() -> str:
+    try:
+        return version("rl-swarm")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _rss(process: str) -> int:
+    """Resident bytes of `process`; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return 0

@@ -1,0 +1,167 @@
+"""One life of p2pd with the DHT node on it: start, calls, signs of death, end.
+
+The supervisor makes a new generation when this one is lost; identity, node id, storage and the shelf are carried
+over by it. All of hivemind's semi-private parts (`_client`, `_child`) are touched here and nowhere else.
+Why no initial peers: findings of the DHT study: p2pd would refuse to start when none of them answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swarm_core.log import get_logger
+from swarm_dht.addresses import Bootnode
+from swarm_dht.libp2p import DHTID, P2P, DHTNode, Multiaddr, P2PDaemonError, P2PHandlerError, PeerID, dht_pb2
+from swarm_dht.servicer import RolloutExchange
+from swarm_dht.wire import NAMESPACE
+
+_START_SECONDS = 15.0
+_RPC_SECONDS = 5.0
+_WALK_SECONDS = 10.0
+CALL_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError, TimeoutError, ValueError, TypeError)
+log = get_logger("p2pd")
+
+
+@dataclass(frozen=True)
+class P2pdOptions:
+    """What p2pd is started with, the same for every generation."""
+
+    key_path: Path
+    listen: tuple[str, ...]
+    announce: tuple[str, ...]
+
+
+@dataclass
+class Carried:
+    """What a new generation takes over from the lost one."""
+
+    node_id: Any = None
+    storage: Any = None
+
+
+class Generation:
+    """A running p2pd and DHT node. `lost` is set once, by the supervisor, before it is killed."""
+
+    def __init__(self, number: int, p2p: Any, node: Any) -> None:
+        self.number = number
+        self.lost = asyncio.Event()
+        self.started = time.monotonic()
+        self._p2p = p2p
+        self._node = node
+
+    @classmethod
+    async def start(cls, number: int, options: P2pdOptions, carried: Carried, servicer: RolloutExchange) -> Generation:
+        """Start p2pd alone, the DHT node on it and our handler. Raises one of CALL_ERRORS when it does not come up."""
+        p2p = await P2P.create(
+            host_maddrs=list(options.listen),
+            announce_maddrs=list(options.announce) or None,
+            identity_path=str(options.key_path),
+            nat_port_map=False,
+            idle_timeout=10,  # p2pd ends by itself when we die before the control connection is up
+            startup_timeout=_START_SECONDS,
+            check_if_identity_free=False,
+        )
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                node = await DHTNode.create(p2p=p2p, node_id=carried.node_id)
+                if carried.storage is not None:
+                    node.protocol.storage = carried.storage
+                await servicer.add_p2p_handlers(p2p, namespace=NAMESPACE)
+        except BaseException:
+            await _end(p2p)
+            raise
+        carried.node_id, carried.storage = node.node_id, node.protocol.storage
+        return cls(number, p2p, node)
+
+    @property
+    def peer_id(self) -> str:
+        """Our own base58 peer id, as p2pd derived it from the key."""
+        return str(self._p2p.peer_id)
+
+    @property
+    def pid(self) -> int:
+        """Process id of p2pd."""
+        return int(self._p2p._child.pid)
+
+    def table(self) -> list[str]:
+        """Peers in the routing table."""
+        return [str(peer) for peer in self._node.protocol.routing_table.uid_to_peer_id.values()]
+
+    async def died(self) -> str:
+        """Return why, when p2pd exited or one of the two control tasks ended."""
+        control = self._p2p._client.control
+        signs = {
+            asyncio.ensure_future(self._p2p._child.wait()): "p2pd exited",
+            control._read_task: "control connection closed",
+            control._write_task: "control connection broken",
+        }
+        done, _ = await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
+        return " and ".join(sorted(signs[task] for task in done))
+
+    async def identify(self) -> list[str]:
+        """Ask p2pd for its addresses: the probe that a hung p2pd does not answer. Raises one of CALL_ERRORS."""
+        _, addresses = await self._p2p._client.identify()
+        return [str(address) for address in addresses]
+
+    async def connected(self) -> dict[str, list[str]]:
+        """Connected peers and the addresses they are connected by. Raises one of CALL_ERRORS."""
+        return {str(info.peer_id): [str(address) for address in info.addrs] for info in await self._p2p.list_peers()}
+
+    async def dial(self, peer: str, addresses: list[str]) -> None:
+        """Connect to `peer`. Raises one of CALL_ERRORS."""
+        async with asyncio.timeout(_RPC_SECONDS):
+            await self._p2p._client.connect(PeerID.from_base58(peer), [Multiaddr(address) for address in addresses])
+
+    async def dial_bootnode(self, bootnode: Bootnode) -> None:
+        """Connect to a bootnode. Raises one of CALL_ERRORS."""
+        await self.dial(bootnode.peer_id, [bootnode.address.text])
+
+    async def ping(self, peer: str) -> float | None:
+        """Ping over the DHT, which makes each know the other. Returns the other's clock minus ours (seconds), None
+        when it does not tell. Raises one of CALL_ERRORS, after which the peer has left the routing table."""
+        protocol, peer_id = self._node.protocol, PeerID.from_base58(peer)
+        before = time.time()
+        try:
+            request = dht_pb2.PingRequest(peer=protocol.node_info, validate=False)
+            answer = await protocol.get_stub(peer_id).rpc_ping(request, timeout=_RPC_SECONDS)
+            node_id = DHTID.from_bytes(answer.peer.node_id) if answer.peer.node_id else None
+        except (*CALL_ERRORS, AssertionError):
+            await protocol.update_routing_table(None, peer_id, responded=False)
+            raise
+        if node_id is not None:
+            await protocol.update_routing_table(node_id, peer_id, responded=True)
+        return answer.dht_time - (before + time.time()) / 2 if answer.dht_time else None
+
+    async def walk(self, own: bool) -> set[str]:
+        """Peers near our own id (joining) or near a random one (looking around). Raises one of CALL_ERRORS."""
+        target = self._node.node_id if own else DHTID.generate()
+        async with asyncio.timeout(_WALK_SECONDS):
+            found = await self._node.find_nearest_nodes([target], exclude_self=True)
+        return {str(peer) for peer in found[target].values()} - {self.peer_id}
+
+    async def fetch(self, peer: str, seconds: float) -> bytes:
+        """The raw answer of `peer` to `rpc_fetch`. Raises one of CALL_ERRORS."""
+        stub = RolloutExchange.get_stub(self._p2p, PeerID.from_base58(peer), namespace=NAMESPACE)
+        answer = await stub.rpc_fetch(RolloutExchange.request(), timeout=seconds)
+        return bytes(answer.value)
+
+    async def kill(self) -> None:
+        """SIGKILL p2pd and wait for its end, so that the port is free. Never hangs on a dead or stopped p2pd."""
+        self._node.is_alive = False
+        await _end(self._p2p)
+
+
+async def _end(p2p: Any) -> None:
+    child = p2p._child
+    if child is not None and child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+    await p2p.shutdown()  # closes the control tasks and waits for the child
+    control = p2p._client.control if p2p._client is not None else None
+    tasks = [task for task in (control and control._read_task, control and control._write_task) if task is not None]
+    await asyncio.gather(*tasks, return_exceptions=True)  # their errors are known: the pipe is gone

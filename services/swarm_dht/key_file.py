@@ -1,0 +1,99 @@
+"""The peer key on disk: made once, verified at every start, never overwritten; one daemon per key directory.
+
+Works with swarm_core.identity for the format. The login service reads the same file (group `keys`) for backups.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from swarm_core.errors import FatalError
+from swarm_core.files import LockHeld, exclusive_lock, write_atomic
+from swarm_core.identity import KeyFormatError, PeerKey, generate_key, parse_key
+from swarm_core.log import get_logger
+
+KEY_NAME = "swarm.pem"
+_LOCK_NAME = ".lock"
+_MODE = 0o440
+_MAX_BYTES = 64 * 1024
+log = get_logger("key")
+
+
+def lock_key(directory: Path) -> contextlib.ExitStack:
+    """Hold the key directory for this process; closing the answer frees it, as does the end of the process.
+
+    Raises FatalError when another daemon holds it: two daemons with one identity would split its traffic.
+    """
+    held = contextlib.ExitStack()
+    try:
+        held.enter_context(exclusive_lock(directory / _LOCK_NAME))
+    except LockHeld:
+        raise FatalError(
+            f"Another DHT daemon already uses the key in {directory}.", "stop it, or change SWARM_KEY_DIR"
+        ) from None
+    except OSError as error:
+        raise FatalError(
+            f"Cannot lock {directory} ({error.strerror}).", "check the keys volume and its owner"
+        ) from error
+    return held
+
+
+def load_or_create(directory: Path) -> PeerKey:
+    """The key in `directory`, made if there is none. Raises FatalError, with the file untouched, if it is not a key."""
+    path = directory / KEY_NAME
+    try:
+        data = _read(path)
+        if data is None:
+            _create(path)
+            data = _read(path)
+    except OSError as error:
+        raise FatalError(
+            f"The peer key {path} cannot be read or made ({error.strerror}).", "check the keys volume and its owner"
+        ) from error
+    try:
+        return parse_key(data or b"")
+    except KeyFormatError as error:
+        raise FatalError(
+            f"The peer key {path} is unusable: {error}; it was not changed.",
+            "restore it from a backup, or move it away to start as a new peer",
+        ) from error
+
+
+def socket_directory(key_directory: Path) -> Path:
+    """A private directory for p2pd's sockets, emptied of what an earlier process left. Needs the key's lock."""
+    mark = hashlib.sha256(str(key_directory.resolve()).encode()).hexdigest()[:12]
+    path = Path(tempfile.gettempdir()) / f"swarm-dht-{os.getuid()}-{mark}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise FatalError(f"{path} belongs to somebody else.", "remove it")
+        path.chmod(0o700)
+        for stale in path.glob("hivemind-*.sock"):
+            stale.unlink(missing_ok=True)
+    except OSError as error:
+        raise FatalError(
+            f"The directory {path} cannot be made ({error.strerror}).", "give it a writable /tmp"
+        ) from error
+    return path
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES)
+    except FileNotFoundError:
+        return None
+
+
+def _create(path: Path) -> None:
+    group = path.parent.stat().st_gid
+    gid = group if group in {os.getegid(), *os.getgroups()} else None
+    with contextlib.suppress(FileExistsError):  # a restore was faster: its key is the one
+        write_atomic(path, generate_key(), _MODE, gid=gid, overwrite=False)
+        log.info("new peer key made", path=path)

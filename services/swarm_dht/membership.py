@@ -1,0 +1,178 @@
+"""Keeps the node in the swarm: dials bootnodes and remembered peers, drops the dead, looks around now and then.
+
+Works on whatever generation the supervisor has. The Kademlia routing table is the list of live peers; beside it we
+remember peers met on walks, and addresses, so that a rebuilt p2pd finds everybody again without the bootnode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import time
+from collections import OrderedDict
+
+from swarm_core.log import get_logger
+from swarm_core.runner import Service
+from swarm_dht.backoff import Backoff
+from swarm_dht.bootnodes import Bootnodes, answers
+from swarm_dht.generation import CALL_ERRORS, Generation
+from swarm_dht.supervisor import Supervisor
+
+_TICK_SECONDS = 5.0
+_LOOK_AROUND_SECONDS = 180.0
+_LIVENESS_SECONDS = 20.0
+_MAX_KNOWN = 512
+_MAX_CLOCKS = 32
+_REDIALS = 16
+_PINGS = 3
+log = get_logger("membership")
+
+
+class Membership:
+    """Who is there. `known` maps a peer to addresses it was connected by (possibly none), newest last."""
+
+    def __init__(self, supervisor: Supervisor, bootnodes: Bootnodes, own_id: str, rng: random.Random) -> None:
+        self._supervisor = supervisor
+        self._bootnodes = bootnodes
+        self._own_id = own_id
+        self._rng = rng
+        self._backoff = Backoff(0.5, _TICK_SECONDS, rng)
+        self._suspects: set[str] = set()
+        self._clocks: OrderedDict[str, float] = OrderedDict()
+        self._walked_at = 0.0
+        self._checked_at = 0.0
+        self.known: OrderedDict[str, list[str]] = OrderedDict()
+        self.attempted = 0  # the newest generation that has tried to join
+        self.last_remote_success: float | None = None
+
+    @property
+    def clock_offset(self) -> float:
+        """Median of the other peers' clocks minus ours, seconds; 0 when nobody told."""
+        return statistics.median(self._clocks.values()) if self._clocks else 0.0
+
+    def peers(self) -> list[str]:
+        """Every peer worth asking: the routing table and those met on walks."""
+        generation = self._supervisor.generation
+        table = generation.table() if generation is not None else []
+        return [peer for peer in dict.fromkeys([*table, *self.known]) if peer != self._own_id]
+
+    def count(self) -> int:
+        """Peers in the routing table."""
+        generation = self._supervisor.generation
+        return len(generation.table()) if generation is not None else 0
+
+    def addresses(self, peer: str) -> list[str]:
+        """Addresses remembered of `peer`."""
+        return self.known.get(peer, [])
+
+    def succeeded(self, peer: str) -> None:
+        """`peer` answered something."""
+        self.last_remote_success = time.time()
+        self._suspects.discard(peer)
+        self._remember(peer, [])
+
+    def suspect(self, peer: str) -> None:
+        """`peer` did not answer: check it on the next occasion."""
+        if len(self._suspects) < _MAX_KNOWN:
+            self._suspects.add(peer)
+
+    async def run(self, service: Service) -> None:
+        """Until asked to stop."""
+        while not service.stop.is_set():
+            generation = await self._supervisor.current()
+            try:
+                await self._tick(generation)
+            except CALL_ERRORS as error:
+                log.debug("round of membership failed", error=repr(error))
+            self.attempted = max(self.attempted, generation.number)
+            if generation.table():
+                self._backoff.reset()
+                pause = _TICK_SECONDS
+            else:
+                pause = self._backoff.next()
+            await self._pause(pause, generation)
+
+    async def _pause(self, seconds: float, generation: Generation) -> None:
+        """Wait, but not past the loss of the generation or news about bootnodes."""
+        events = [asyncio.create_task(generation.lost.wait()), asyncio.create_task(self._bootnodes.news.wait())]
+        try:
+            await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event in events:
+                event.cancel()
+        if self._bootnodes.news.is_set():
+            self._bootnodes.news.clear()
+            self._backoff.reset()
+
+    async def _tick(self, generation: Generation) -> None:
+        connected = await generation.connected()
+        for peer, addresses in connected.items():
+            self._remember(peer, addresses)
+        table = set(generation.table())
+        was_alone = not table
+        work = [self._join_bootnode(generation, entry) for entry in self._bootnodes.missing(connected, table)]
+        if was_alone or self.attempted < generation.number:
+            strangers = [peer for peer in reversed(self.known) if peer not in connected][:_REDIALS]
+            work += [self._rejoin(generation, peer) for peer in strangers if self.known[peer]]
+        work += [self._ping(generation, peer) for peer in self._to_ping(set(connected), table)]
+        await asyncio.gather(*work)
+        if generation.table():
+            await self._look_around(generation, was_alone)
+
+    def _to_ping(self, connected: set[str], table: set[str]) -> set[str]:
+        """Who to ping now: suspects, table entries without connection, connections that are not in the table."""
+        doubtful = sorted((self._suspects | (table ^ connected)) - {self._own_id})
+        chosen = set(self._rng.sample(doubtful, min(_PINGS, len(doubtful))))
+        if table and time.monotonic() - self._checked_at >= _LIVENESS_SECONDS:
+            self._checked_at = time.monotonic()
+            chosen.add(self._rng.choice(sorted(table)))
+        return chosen
+
+    async def _join_bootnode(self, generation: Generation, entry: Bootnodes.Entry) -> None:
+        try:
+            if not await answers(entry.bootnode.address):
+                raise ConnectionRefusedError("nobody listens there")
+            await generation.dial_bootnode(entry.bootnode)
+        except CALL_ERRORS as error:
+            entry.error = (str(error) or type(error).__name__)[:200]
+            return
+        entry.error = ""
+        await self._ping(generation, entry.bootnode.peer_id)
+
+    async def _rejoin(self, generation: Generation, peer: str) -> None:
+        try:
+            await generation.dial(peer, self.known[peer])
+        except CALL_ERRORS:
+            return
+        await self._ping(generation, peer)
+
+    async def _ping(self, generation: Generation, peer: str) -> None:
+        try:
+            offset = await generation.ping(peer)
+        except CALL_ERRORS as error:
+            self._suspects.discard(peer)
+            if not generation.lost.is_set():
+                self.known.pop(peer, None)
+                self._clocks.pop(peer, None)
+            log.debug("peer gone", peer=peer, error=repr(error))
+            return
+        self.succeeded(peer)
+        if offset is not None:
+            self._clocks[peer] = offset
+            while len(self._clocks) > _MAX_CLOCKS:
+                self._clocks.popitem(last=False)
+
+    async def _look_around(self, generation: Generation, joining: bool) -> None:
+        now = time.monotonic()
+        if not joining and now - self._walked_at < _LOOK_AROUND_SECONDS:
+            return
+        self._walked_at = now
+        for peer in await generation.walk(own=joining):
+            self._remember(peer, [])
+
+    def _remember(self, peer: str, addresses: list[str]) -> None:
+        self.known[peer] = addresses or self.known.get(peer, [])
+        self.known.move_to_end(peer)
+        while len(self.known) > _MAX_KNOWN:
+            self.known.popitem(last=False)

@@ -1,0 +1,46 @@
+"""Settings of `swarm-dht`; a bootnode is the same program with other directories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from swarm_core.settings import SwarmSettings
+from swarm_dht.addresses import parse_announced, parse_bootnode
+
+
+class DhtSettings(SwarmSettings):
+    """What the daemon needs to start; everything else has one right value."""
+
+    run_dir: Path = Field(Path("/run/swarm"), description="Directory of dht.sock.")
+    key_dir: Path = Field(Path("/keys/peer"), description="Directory of the peer key swarm.pem; made on first start.")
+    p2p_host: str = Field("0.0.0.0", description="IPv4 address that libp2p listens on.")  # noqa: S104 - a peer is public
+    p2p_port: int = Field(38751, ge=1, le=65535, description="Port of libp2p, TCP and UDP (QUIC).")
+    announce: str = Field("", description="Addresses told to others, comma separated multiaddrs; unset: the own ones.")
+    bootnodes: str = Field("", description="Bootnodes besides the chain's, comma separated multiaddrs with /p2p/<id>.")
+    max_age_seconds: float = Field(600.0, gt=0, description="Rollout groups older than this count as stale.")
+
+    @field_validator("announce")
+    @classmethod
+    def _announce_parses(cls, value: str) -> str:
+        for text in split(value):
+            parse_announced(text)
+        return value
+
+    @field_validator("bootnodes")
+    @classmethod
+    def _bootnodes_parse(cls, value: str) -> str:
+        for text in split(value):
+            parse_bootnode(text)
+        return value
+
+    def writable_directories(self) -> Iterable[Path]:
+        """The socket and the key are written here."""
+        return (self.run_dir, self.key_dir)
+
+
+def split(text: str) -> list[str]:
+    """The parts of a comma separated value, trimmed, without empty ones."""
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,155 @@
+"""Keeps p2pd alive: starts generations, watches the current one, replaces a lost one, redoes what was in flight.
+
+Signs of loss: p2pd's exit, the end of a control task, or two identify probes in a row without an answer (a hung or
+starved p2pd). The old process is killed and waited for before the next starts: two p2pds would share the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from swarm_core.log import get_logger
+from swarm_core.runner import Service
+from swarm_dht.backoff import Backoff
+from swarm_dht.generation import CALL_ERRORS, Generation
+
+T = TypeVar("T")
+Start = Callable[[int], Awaitable[Generation]]
+_PROBE_EVERY_SECONDS = 1.5
+_PROBE_SECONDS = 2.0
+_PROBES_LOST = 2
+_SETTLED_SECONDS = 30.0  # a generation that lived this long starts the back-off anew
+_MANY_REBUILDS = 5
+_WINDOW_SECONDS = 60.0
+_NOTICE_SECONDS = 1.0  # by then the death of p2pd, seen by a caller as a broken pipe, is seen here too
+log = get_logger("supervisor")
+
+
+class Supervisor:
+    """Owns the current generation. `changed` is set whenever there is a new one or none."""
+
+    def __init__(self, start: Start, rng: random.Random) -> None:
+        self._start = start
+        self._backoff = Backoff(0.2, 15.0, rng)
+        self._available = asyncio.Event()
+        self._recent: deque[float] = deque(maxlen=_MANY_REBUILDS + 1)
+        self.generation: Generation | None = None
+        self.number = 0
+        self.rebuilds = 0
+        self.listen: list[str] = []
+        self.reason = ""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether p2pd was rebuilt more than five times in the last minute."""
+        recent = [at for at in self._recent if time.monotonic() - at < _WINDOW_SECONDS]
+        return len(recent) > _MANY_REBUILDS
+
+    async def run(self, service: Service) -> None:
+        """Until asked to stop: start, watch, replace."""
+        while not service.stop.is_set():
+            generation = await self._next(service)
+            if generation is None:
+                continue
+            reason = await self._watch(generation, service)
+            self._available.clear()
+            self.generation = None
+            generation.lost.set()
+            await generation.kill()
+            if service.stop.is_set():
+                return
+            await self._lost(generation, reason, service)
+
+    async def current(self) -> Generation:
+        """The generation now up, or the next one."""
+        while (generation := self.generation) is None:
+            await self._available.wait()
+        return generation
+
+    async def call(self, operation: Callable[[Generation], Awaitable[T]], seconds: float) -> T:
+        """Do `operation` on the current generation, again on the next one if that is lost meanwhile.
+
+        Raises TimeoutError after `seconds`, or what the operation raises.
+        """
+        async with asyncio.timeout(seconds):
+            while True:
+                generation = await self.current()
+                work = asyncio.ensure_future(operation(generation))
+                lost = asyncio.ensure_future(generation.lost.wait())
+                try:
+                    await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
+                    if work.done() and (work.exception() is None or not await self._was_lost(generation, work)):
+                        return work.result()
+                finally:
+                    work.cancel()
+                    lost.cancel()
+
+    async def _was_lost(self, generation: Generation, work: asyncio.Future[T]) -> bool:
+        if isinstance(work.exception(), (OSError, EOFError)) and not isinstance(work.exception(), TimeoutError):
+            try:  # the control socket broke: the watcher is about to see why
+                async with asyncio.timeout(_NOTICE_SECONDS):
+                    await generation.lost.wait()
+            except TimeoutError:
+                return False
+        return generation.lost.is_set()
+
+    async def _next(self, service: Service) -> Generation | None:
+        started = time.monotonic()
+        try:
+            generation = await self._start(self.number + 1)
+        except CALL_ERRORS as error:
+            self.reason = f"p2pd does not start: {str(error) or type(error).__name__}"
+            pause = self._backoff.next()
+            log.warning("p2pd does not start", error=str(error) or type(error).__name__, again_in=pause)
+            await service.sleep(pause)
+            return None
+        self.number += 1
+        self.generation = generation
+        self.reason = ""
+        self._available.set()
+        log.info("p2pd up", generation=self.number, peer=generation.peer_id, seconds=time.monotonic() - started)
+        return generation
+
+    async def _lost(self, generation: Generation, reason: str, service: Service) -> None:
+        now = time.monotonic()
+        was_degraded = self.degraded
+        self.rebuilds += 1
+        self._recent.append(now)
+        self.reason = reason
+        if now - generation.started >= _SETTLED_SECONDS:
+            self._backoff.reset()
+        log.warning("p2pd lost", generation=generation.number, reason=reason, lived=now - generation.started)
+        if self.degraded and not was_degraded:
+            log.error("p2pd dies again and again: rebuilding more slowly", rebuilds_last_minute=len(self._recent))
+        if self.degraded:
+            await service.sleep(self._backoff.next())
+
+    async def _watch(self, generation: Generation, service: Service) -> str:
+        watchers = {
+            asyncio.create_task(generation.died()),
+            asyncio.create_task(self._probe(generation)),
+        }
+        stopping = asyncio.create_task(service.stop.wait())
+        try:
+            done, _ = await asyncio.wait({*watchers, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return next((task.result() for task in watchers & done), "stopping")
+        finally:
+            for task in (*watchers, stopping):
+                task.cancel()
+
+    async def _probe(self, generation: Generation) -> str:
+        missed = 0
+        while missed < _PROBES_LOST:
+            try:
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    self.listen = await generation.identify()
+                missed = 0
+            except CALL_ERRORS:
+                missed += 1
+            await asyncio.sleep(_PROBE_EVERY_SECONDS)
+        return "p2pd does not answer"
