@@ -3,8 +3,8 @@
     python benchmarks/learning.py [--json] [--rounds 100] [--seeds 3]
 
 For each seed: the sampled reward of a frozen policy, a run of `Learner.roll_out` and `Learner.train` (what the worker
-calls, without network), and for the first `--control-seeds` seeds the same run with learning rate 0 and with the rewards
-permuted inside each group. `gains` and `learned` are the acceptance check; the controls must fail it.
+calls, without network), and for the first `--control-seeds` seeds the same run with learning rate 0 and with the
+rewards permuted inside each group. `gains` and `learned` are the acceptance check; the controls must fail it.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ def run(job: Job) -> dict[str, Any]:
 
     def evaluate() -> dict[str, float]:
         both = {"train": learner.evaluate_train, "held_out": learner.evaluate}
-        sampled = {f"{split}_sampled": reward(EVALUATED_QUESTIONS, job.seed) for split, reward in both.items()}
-        greedy = {
-            f"{split}_greedy": reward(EVALUATED_QUESTIONS, job.seed, greedy=True) for split, reward in both.items()
+        return {
+            f"{split}_{'greedy' if greedy else 'sampled'}": reward(EVALUATED_QUESTIONS, job.seed, greedy=greedy)
+            for split, reward in both.items()
+            for greedy in (False, True)
         }
-        return sampled | greedy
 
     started, cpu_started = time.perf_counter(), time.process_time()
     before = evaluate()
@@ -106,7 +106,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def gains(result: dict[str, Any], frozen: dict[str, Any]) -> dict[str, float]:
-    """What a run gained: own reward of its last rounds over the frozen policy's, held-out sampled reward after over before."""
+    """What a run gained: own reward of its last rounds over the frozen policy's, held-out reward (T=1) over its start."""
     return {
         "own": result["own_last"] - frozen["own_mean"],
         "held_out": result["after"]["held_out_sampled"] - result["before"]["held_out_sampled"],
