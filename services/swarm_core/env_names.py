@@ -14,7 +14,6 @@ COMPOSE_NAMES = frozenset(
         "SWARM_EXPORTER_PUBLISHED_PORT",
         "SWARM_GRAFANA_PORT",
         "SWARM_LOCAL_PEERS",
-        "SWARM_LOGIN_PUBLISHED_PORT",
         "SWARM_P2P_BIND",
         "SWARM_PROMETHEUS_PORT",
     }
@@ -82,6 +81,7 @@ PROCESS_NAMES = frozenset(
         "SWARM_HTTP_PORT",
         "SWARM_KEYS_DIR",
         "SWARM_LOGIN",
+        "SWARM_LOGIN_PUBLISHED_PORT",
         "SWARM_LOGIN_RUN_DIR",
         "SWARM_PUBLIC_URL",
         # exporter

@@ -1,0 +1,62 @@
+"""Many questions to one RPC that may drop some of them: bounded parallelism, failures kept apart from answers.
+
+Works with `delivery`, `flight` and `reconcile`. One lost answer must not throw away the others; many lost answers
+mean that asking on is a waste of time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from swarm_core.errors import Unavailable
+
+T = TypeVar("T")
+Question = Callable[[], Awaitable[T]]
+
+PARALLEL = 8
+_GIVE_UP_AFTER = 6
+_ROUNDS = 6
+
+
+async def ask_all(questions: Sequence[Question[T]]) -> list[T | Unavailable]:
+    """Answers in order. A failed question answers its Unavailable; after several failures the rest is not asked."""
+    gate = asyncio.Semaphore(PARALLEL)
+    failures: list[Unavailable] = []
+
+    async def one(question: Question[T]) -> T | Unavailable:
+        async with gate:
+            if len(failures) >= _GIVE_UP_AFTER:
+                return failures[-1]
+            try:
+                return await question()
+            except Unavailable as error:
+                failures.append(error)
+                return error
+
+    # all are waited for: one that raised must not leave others running behind the next step
+    results = await asyncio.gather(*(one(question) for question in questions), return_exceptions=True)
+    answers: list[T | Unavailable] = []
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Unavailable):
+            raise result
+        answers.append(result)
+    return answers
+
+
+async def ask_until_answered(questions: Sequence[Question[T]]) -> list[T]:
+    """Answers in order, lost ones asked again a few times. Raises Unavailable when some stay unanswered."""
+    answers: list[T | Unavailable] = await ask_all(questions)
+    for _ in range(_ROUNDS):
+        open_ones = [index for index, answer in enumerate(answers) if isinstance(answer, Unavailable)]
+        if not open_ones:
+            break
+        for index, answer in zip(open_ones, await ask_all([questions[i] for i in open_ones]), strict=True):
+            answers[index] = answer
+    known: list[T] = []
+    for answer in answers:
+        if isinstance(answer, Unavailable):
+            raise answer
+        known.append(answer)
+    return known

@@ -1,0 +1,57 @@
+"""Settings of the login service. Works with `swarm_core.settings` and `swarm_chain.settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from swarm_chain.settings import ChainSettings
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise ValueError("must be an origin such as https://node.example:3443, without a path")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+class LoginSettings(ChainSettings):
+    """Who may use the page, where the keys and the outbox live, and which sockets are asked."""
+
+    login: Literal["page", "auto"] = Field(
+        "page", description="page: somebody claims the node in a browser. auto: an account is made without anybody."
+    )
+    http_port: int = Field(3000, ge=1, le=65535, description="Port of the page inside the container.")
+    api_port: int = Field(3001, ge=1, le=65535, description="Port of the worker API, internal network only.")
+    login_published_port: int = Field(
+        3000, ge=1, le=65535, description="Port of the host under which the page is published on localhost."
+    )
+    public_url: Annotated[str, AfterValidator(_origin)] | None = Field(
+        None, description="Origin under which browsers reach the page, if it is not http://localhost and the port."
+    )
+    keys_dir: Path = Field(Path("/keys"), description="Volume of keys; the account lives in its folder `account`.")
+    state_dir: Path = Field(Path("/state"), description="Outbox, sessions, setup token and unlock secret.")
+    api_token_file: Path = Field(
+        Path("/run/api-token/token"), description="Bearer token of the worker API; made at first start, then kept."
+    )
+    run_dir: Path = Field(Path("/run/swarm"), description="Sockets of the node and, under peers/, of extra peers.")
+    login_run_dir: Path = Field(Path("/run/login"), description="Where login.sock is made.")
+
+    @property
+    def account_dir(self) -> Path:
+        """Folder of the wallet's keystore."""
+        return self.keys_dir / "account"
+
+    def origins(self) -> tuple[str, ...]:
+        """The exact origins that browsers may use."""
+        ports = dict.fromkeys((self.login_published_port, self.http_port))
+        local = tuple(f"http://localhost:{port}" if port != 80 else "http://localhost" for port in ports)
+        return local if self.public_url is None else (self.public_url, *local)
+
+    def writable_directories(self) -> Iterable[Path]:
+        """Probed at start."""
+        return (self.account_dir, self.state_dir, self.login_run_dir, self.api_token_file.parent)
