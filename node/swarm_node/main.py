@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from swarm_core import __version__
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
 from swarm_core.runner import Service, run
@@ -30,7 +30,7 @@ async def start(service: Service, settings: NodeSettings) -> None:
     now = time.time()
     board = Board(
         NodeStatus(
-            version=version("rl-swarm"),
+            version=__version__,
             instance=secrets.token_hex(4),
             node=settings.node_name,
             model=settings.model or "embedded",

@@ -106,8 +106,9 @@ def inherited_environment() -> dict[str, str]:
 def _unknown_names(environment: Mapping[str, str]) -> Iterable[str]:
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in KNOWN_NAMES:
-            near = difflib.get_close_matches(name.upper(), sorted(KNOWN_NAMES), n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
+            tails = [known.removeprefix(PREFIX) for known in sorted(KNOWN_NAMES)]
+            near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1, cutoff=0.7)
+            hint = f" (did you mean {PREFIX}{near[0]}?)" if near else ""
             yield f"{name} is not a known setting{hint}"
 
 
