@@ -68,10 +68,13 @@ def load(
     Raises ConfigError when a path does not exist, or when the Hub does not have the model or cannot be reached.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
 
     source = _source(name)
     options: dict[str, Any] = {"cache_dir": cache_directory, "local_files_only": local_files_only}
     attention.register()
+    if Path(source).is_dir():  # the bar is for downloads
+        transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)

@@ -22,7 +22,7 @@ from swarm_core.log import get_logger
 from swarm_core.names import peer_name
 from swarm_core.records import GroupBatch
 from swarm_core.runner import Service
-from swarm_core.status import RoundRecord, UsedGroup
+from swarm_core.status import DhtStatus, RoundRecord, UsedGroup
 from swarm_node.board import Board
 from swarm_node.exchange import Collected, Exchange
 from swarm_node.ledger import Ledger
@@ -36,7 +36,7 @@ from swarm_node.settings import NodeSettings
 
 _FAILED_ROUNDS_IN_A_ROW = 5
 _EVALUATED_QUESTIONS = 32
-_IDENTITY_SECONDS = 60.0
+_IDENTITY_SECONDS = 20.0
 _BOOTNODES_EVERY = 30.0
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -169,20 +169,20 @@ class Worker:
         hyper = self.learner.hyper
         if hyper.num_external == 0:
             return Collected("off")
-        # a pool several times J, so that the draw is uniform over groups and not over whoever answered first
-        collected = await self.exchange.collect(
-            hyper.num_external * hyper.num_questions, self.settings.exchange_seconds, self.settings.max_age_seconds
-        )
-        await self._look_at_swarm(collected)
-        return collected
-
-    async def _look_at_swarm(self, collected: Collected) -> None:
         status = await self.exchange.status()
         if status is None:
             self.board.set(dht_state="unreachable")
             self.board.state("isolated", "the DHT daemon does not answer, training alone")
-            return
+            return Collected("unreachable")
         self._set_peer(status.peer_id)
+        # a pool several times J, so that the draw is uniform over groups and not over whoever answered first
+        collected = await self.exchange.collect(
+            hyper.num_external * hyper.num_questions, self.settings.exchange_seconds, self.settings.max_age_seconds
+        )
+        await self._look_at_swarm(status, collected)
+        return collected
+
+    async def _look_at_swarm(self, status: DhtStatus, collected: Collected) -> None:
         self.board.set(dht_state=status.state)
         alone = status.state != "ready" or status.peers == 0
         if alone and not collected.groups:

@@ -10,10 +10,10 @@ import random
 import secrets
 import time
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from swarm_core import __version__
 from swarm_core.identity import PeerKey
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
@@ -76,7 +76,7 @@ class Daemon:
         generation = self.supervisor.generation
         table = generation.table() if generation is not None else []
         return DhtStatus(
-            version=_version(),
+            version=__version__,
             instance=self.instance,
             state=self.state.refresh(),
             state_since=self.state.since,
@@ -159,13 +159,6 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
 
 def _layers(port: int) -> tuple[str, str]:
     return f"tcp/{port}", f"udp/{port}/quic-v1"
-
-
-def _version() -> str:
-    try:
-        return version("rl-swarm")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _rss(process: str) -> int:
