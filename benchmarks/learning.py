@@ -106,7 +106,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def gains(result: dict[str, Any], frozen: dict[str, Any]) -> dict[str, float]:
-    """What a run gained: own reward of its last rounds over the frozen policy's, held-out reward (T=1) over its start."""
+    """What a run gained: own reward of its last rounds over the frozen policy's, held-out (T=1) after over before."""
     return {
         "own": result["own_last"] - frozen["own_mean"],
         "held_out": result["after"]["held_out_sampled"] - result["before"]["held_out_sampled"],
