@@ -58,7 +58,7 @@ class PackedBatch:
     layout: SharedPromptLayout
     predictor: torch.Tensor  # [M] packed position whose hidden state predicts each target
     targets: torch.Tensor  # [M] token ids
-    advantages: torch.Tensor  # [M]
+    advantages: torch.Tensor  # [M] float64, as are the two below
     weights: torch.Tensor  # [M]
     old_logprobs: torch.Tensor  # [M], NaN where unknown
     rows: tuple[Row, ...]
@@ -122,11 +122,11 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedBatch:
         layout=SharedPromptLayout(**{name: value.to(device) for name, value in vars(layout).items()}),
         predictor=predictor.to(device),
         targets=torch.tensor([token for row in rows for token in row.completion_ids], device=device),
-        advantages=torch.tensor([row.advantage for row in rows]).repeat_interleave(own_lengths).to(device),
+        advantages=torch.tensor([row.advantage for row in rows], dtype=torch.float64).repeat_interleave(own_lengths).to(device),
         weights=torch.tensor([row.token_weight for row in rows], dtype=torch.float64)
         .repeat_interleave(own_lengths)
         .to(device),
-        old_logprobs=torch.tensor([value for values in old for value in values], device=device),
+        old_logprobs=torch.tensor([value for values in old for value in values], dtype=torch.float64, device=device),
         rows=tuple(rows),
     )
 

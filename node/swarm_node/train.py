@@ -80,7 +80,8 @@ class Trainer:
             for number, batch in enumerate(batches):
                 logprobs, entropy = completion_logprobs(self._model, batch, self._device, self._hyper.temperature)
                 if old[number] is None:
-                    old[number] = torch.where(batch.old_logprobs.isnan(), logprobs.detach(), batch.old_logprobs)
+                    known = batch.old_logprobs.to(logprobs)
+                    old[number] = torch.where(known.isnan(), logprobs.detach(), known)
                 totals += self._backward(batch, logprobs, old[number], reference[number], entropy)
             norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._hyper.max_grad_norm)
             grad_norm = float(norm)
