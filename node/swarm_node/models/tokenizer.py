@@ -2,7 +2,7 @@
 
 Trap: for `model_type: qwen2`, transformers' AutoTokenizer builds a Qwen2Tokenizer, which ignores the pre-tokenizer
 stored in tokenizer.json and puts Qwen2's own in its place. A BPE trained with any other pre-tokenizer then yields other
-ids after a reload, silently. So this one is trained with Qwen2's normalizer and pre-tokenizer, taken from the class itself;
+ids after a reload, silently. So this one is trained with Qwen2's normalizer and pre-tokenizer, taken from the class;
 `tests/unit/swarm_node/models/test_embedded.py` compares the ids before and after a reload.
 """
 
