@@ -23,6 +23,7 @@ from swarm_dht.wire import NAMESPACE
 _START_SECONDS = 15.0
 _RPC_SECONDS = 5.0
 _WALK_SECONDS = 10.0
+_EXIT_SECONDS = 0.1
 CALL_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError, TimeoutError, ValueError, TypeError)
 log = get_logger("p2pd")
 
@@ -95,13 +96,15 @@ class Generation:
     async def died(self) -> str:
         """Return why, when p2pd exited or one of the two control tasks ended."""
         control = self._p2p._client.control
-        signs = {
-            asyncio.ensure_future(self._p2p._child.wait()): "p2pd exited",
-            control._read_task: "control connection closed",
-            control._write_task: "control connection broken",
-        }
-        done, _ = await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
-        return " and ".join(sorted(signs[task] for task in done))
+        exit_code = asyncio.ensure_future(self._p2p._child.wait())
+        try:
+            await asyncio.wait(
+                {exit_code, control._read_task, control._write_task}, return_when=asyncio.FIRST_COMPLETED
+            )
+            await asyncio.wait({exit_code}, timeout=_EXIT_SECONDS)  # the pipe breaks a moment before the exit is seen
+            return f"p2pd exited with {exit_code.result()}" if exit_code.done() else "control connection closed"
+        finally:
+            exit_code.cancel()
 
     async def identify(self) -> list[str]:
         """Ask p2pd for its addresses: the probe that a hung p2pd does not answer. Raises one of CALL_ERRORS."""

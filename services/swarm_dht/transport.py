@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from swarm_dht.collect import FetchFailed
 from swarm_dht.generation import CALL_ERRORS, Generation
@@ -12,11 +13,21 @@ from swarm_dht.libp2p import P2PDaemonError, P2PHandlerError
 from swarm_dht.membership import Membership
 from swarm_dht.supervisor import Supervisor
 
-_COOL_DOWN_SECONDS = 10.0
+_LONGEST_COOL_DOWN = 30.0
 _UNSUPPORTED_SECONDS = 600.0
-_MAX_COOLING = 1024
-_YOUNG_SECONDS = 5.0  # a p2pd this young may not have met everybody again
+_MAX_REMEMBERED = 1024
+_RECENT_SECONDS = 60.0
+_PATIENCE_SECONDS = 1.5  # a peer that answered lately is probably replacing its p2pd
 _RETRY_SECONDS = 0.1
+
+
+@dataclass
+class _Memory:
+    """How a peer behaved: not asked before `until`; `answered` is when it last did (monotonic seconds)."""
+
+    failures: int = 0
+    until: float = 0.0
+    answered: float | None = None
 
 
 class SwarmTransport:
@@ -25,41 +36,49 @@ class SwarmTransport:
     def __init__(self, supervisor: Supervisor, membership: Membership) -> None:
         self._supervisor = supervisor
         self._membership = membership
-        self._cooling: OrderedDict[str, float] = OrderedDict()
+        self._peers: OrderedDict[str, _Memory] = OrderedDict()
 
     def peers(self) -> list[str]:
         """Known peers that did not fail a moment ago."""
         now = time.monotonic()
-        return [peer for peer in self._membership.peers() if self._cooling.get(peer, 0.0) <= now]
+        return [peer for peer in self._membership.peers() if peer not in self._peers or self._peers[peer].until <= now]
 
     async def fetch(self, peer: str, seconds: float) -> bytes:
         """The raw answer of `peer`. Raises FetchFailed."""
         end = time.monotonic() + seconds
+        memory = self._memory(peer)
+        lately = memory.answered is not None and time.monotonic() - memory.answered < _RECENT_SECONDS
+        patient_until = time.monotonic() + (_PATIENCE_SECONDS if lately else 0.0)
 
         async def attempt(generation: Generation) -> bytes:
-            return await self._attempt(generation, peer, end)
+            until = max(patient_until, generation.started + _PATIENCE_SECONDS)
+            return await self._attempt(generation, peer, end, until)
 
         try:
             answer = await self._supervisor.call(attempt, seconds)
         except CALL_ERRORS as error:
             reason = _reason(error)
-            self._cool(peer, _UNSUPPORTED_SECONDS if reason == "unsupported" else _COOL_DOWN_SECONDS)
-            if reason != "unsupported":
+            if reason == "unsupported":
+                memory.until = time.monotonic() + _UNSUPPORTED_SECONDS
+            else:
                 self._membership.suspect(peer)
+                memory.failures += 1
+                pause = 2.0 ** min(memory.failures - 1, 5) - 1.0  # 0, 1, 3, 7, ... seconds
+                memory.until = time.monotonic() + min(_LONGEST_COOL_DOWN, pause)
             raise FetchFailed(reason) from error
+        memory.failures, memory.until, memory.answered = 0, 0.0, time.monotonic()
         self._membership.succeeded(peer)
         return answer
 
-    async def _attempt(self, generation: Generation, peer: str, end: float) -> bytes:
+    async def _attempt(self, generation: Generation, peer: str, end: float, patient_until: float) -> bytes:
         while True:
             try:
                 return await generation.fetch(peer, max(0.01, end - time.monotonic()))
-            except P2PDaemonError:  # no connection
-                young = time.monotonic() - generation.started < _YOUNG_SECONDS
-                if not young or time.monotonic() + _RETRY_SECONDS >= end:
+            except P2PDaemonError:  # no connection: it is new, or we are
+                if time.monotonic() + _RETRY_SECONDS >= min(end, patient_until):
                     raise
-                await asyncio.sleep(_RETRY_SECONDS)
-                await self._dial(generation, peer)
+            await asyncio.sleep(_RETRY_SECONDS)
+            await self._dial(generation, peer)
 
     async def _dial(self, generation: Generation, peer: str) -> None:
         addresses = self._membership.addresses(peer)
@@ -69,11 +88,12 @@ class SwarmTransport:
             except CALL_ERRORS:
                 return  # the next fetch says why
 
-    def _cool(self, peer: str, seconds: float) -> None:
-        self._cooling[peer] = time.monotonic() + seconds
-        self._cooling.move_to_end(peer)
-        while len(self._cooling) > _MAX_COOLING:
-            self._cooling.popitem(last=False)
+    def _memory(self, peer: str) -> _Memory:
+        memory = self._peers.setdefault(peer, _Memory())
+        self._peers.move_to_end(peer)
+        while len(self._peers) > _MAX_REMEMBERED:
+            self._peers.popitem(last=False)
+        return memory
 
 
 def _reason(error: BaseException) -> str:
