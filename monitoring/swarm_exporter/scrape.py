@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
+from swarm_core import __version__
 from swarm_core.log import get_logger
 from swarm_exporter.collectors.base import SourceCollector
 from swarm_exporter.samples import Samples
@@ -42,7 +42,7 @@ class Scraper:
 
     async def _scrape(self) -> bytes:
         samples = Samples()
-        samples.add("rlswarm_build_info", 1, package_version())
+        samples.add("rlswarm_build_info", 1, __version__)
         for stage in self._stages:
             await asyncio.gather(*(self._run(collector, samples) for collector in stage))
         return samples.render()
@@ -59,11 +59,3 @@ class Scraper:
             log.crash("collector failed", error, collector=collector.name)
         samples.add("rlswarm_collector_success", success, collector.name)
         samples.add("rlswarm_collector_duration_seconds", time.monotonic() - start, collector.name)
-
-
-def package_version() -> str:
-    """The installed version; `dev` when run from a source tree."""
-    try:
-        return version("rl-swarm")
-    except PackageNotFoundError:
-        return "dev"
