@@ -11,7 +11,7 @@ from pathlib import Path
 
 from swarm_chain import calls
 from swarm_chain.client import ChainClient
-from swarm_chain.errors import ContractError, RpcRefused, WrongChain, WrongContract
+from swarm_chain.errors import ContractError, WrongChain, WrongContract
 from swarm_chain.wallet import Wallet
 from swarm_core.client import UnixClient
 from swarm_core.errors import Refused, Unavailable
@@ -77,7 +77,7 @@ class BootnodePublisher:
             try:
                 await self.publish()
                 pause, pending = _SETTLED_SECONDS, _PENDING_SECONDS
-            except (Unavailable, Refused, WrongChain, WrongContract, ContractError, RpcRefused) as error:
+            except (Unavailable, Refused, WrongChain, WrongContract, ContractError) as error:
                 if self.state.reason != str(error):
                     self._log.warning("bootnode not published", reason=str(error))
                 self.state.reason = str(error)

@@ -7,7 +7,7 @@ else signed. Every call is bounded and none is repeated; the caller owns its ret
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -74,7 +74,7 @@ class ChainClient:
             raise WrongContract(f"There is no contract at {coordinator}: correct SWARM_COORDINATOR or deploy again.")
         try:
             await self._views(("stageCount()",), ("currentRound()",), ("getBootnodesCount()",))
-        except ContractError as error:
+        except (ContractError, RpcRefused) as error:
             raise WrongContract(
                 f"The contract at {coordinator} is no coordinator: correct SWARM_COORDINATOR."
             ) from error
@@ -210,6 +210,12 @@ class ChainClient:
     async def close(self) -> None:
         """Close connections."""
         await self.rpc.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     # Internals
 

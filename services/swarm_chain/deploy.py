@@ -115,12 +115,12 @@ async def deploy(settings: DeploySettings, *, rpc_wait_seconds: float = _RPC_WAI
         with exclusive_lock(settings.role_keys_dir / ".lock"):
             deployment = await ensure_deployed(client, settings)
         log.info("coordinator ready", address=deployment.coordinator, chain_id=deployment.chain_id)
-    except Unavailable as error:
-        raise FatalError(str(error), "start the chain or correct SWARM_RPC_URL") from error
     except (WrongChain, WrongContract) as error:
         raise ConfigError(str(error), "see docs/chain.md") from error
     except (ContractError, RpcRefused) as error:
         raise FatalError(f"The chain refused the deployment: {error}.", "see docs/chain.md, role keys") from error
+    except Unavailable as error:
+        raise FatalError(str(error), "start the chain or correct SWARM_RPC_URL") from error
     finally:
         await client.close()
 

@@ -2,11 +2,11 @@
 
 SwarmError
 ├── Unavailable
-│   └── NoDeployment   the deployment file is not there yet
+│   ├── NoDeployment   the deployment file is not there yet
+│   └── RpcRefused     the node refused a request, e.g. a transaction; `reason` is a short word
 ├── WrongChain         the RPC serves another chain than configured, or the chain was reset
 ├── WrongContract      no coordinator of this interface lives at the address
-├── ContractError      the contract reverted; `name` is the custom error
-└── RpcRefused         the node refused a request, e.g. a transaction; `reason` is a short word
+└── ContractError      the contract reverted; `name` is the custom error
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class ContractError(SwarmError):
         self.detail = detail
 
 
-class RpcRefused(SwarmError):
-    """The node answered a request with a JSON-RPC error that is no revert."""
+class RpcRefused(Unavailable):
+    """The node answered a request with a JSON-RPC error that is no revert. Catch it before Unavailable when sending."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{message} (code {code})")

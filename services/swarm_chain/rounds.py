@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from swarm_chain import calls
 from swarm_chain.client import ChainClient
-from swarm_chain.errors import ContractError, RpcRefused, WrongChain, WrongContract
+from swarm_chain.errors import ContractError, WrongChain, WrongContract
 from swarm_chain.wallet import Wallet
 from swarm_core.errors import FatalError, Unavailable
 from swarm_core.log import get_logger
@@ -68,7 +68,7 @@ class RoundKeeper:
                 else:
                     await self._wallet.send(calls.update_stage_and_round())
                     self._succeeded(now + 1)
-            except (Unavailable, WrongChain, WrongContract, RpcRefused) as error:
+            except (Unavailable, WrongChain, WrongContract) as error:
                 self._failed(error)
             except ContractError as error:
                 if error.name == "OnlyStageManager":

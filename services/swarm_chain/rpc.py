@@ -59,6 +59,9 @@ class Rpc:
             try:
                 async with asyncio.timeout(share):
                     results = await self._ask(url, calls)
+            except RpcRefused:
+                self._current = index  # an answer, not an outage: another node would say the same
+                raise
             except WrongChain as error:
                 wrong = error
             except (Unavailable, TimeoutError) as error:

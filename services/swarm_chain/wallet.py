@@ -55,13 +55,13 @@ class Wallet:
 
     def __init__(self, client: ChainClient, key: bytes, *, receipt_seconds: float = 30.0) -> None:
         self._client = client
-        self._account: LocalAccount = Account.from_key(key)
+        self.account: LocalAccount = Account.from_key(key)
         self._receipt_seconds = receipt_seconds
 
     @property
     def address(self) -> str:
         """0x and 40 lower-case digits."""
-        return str(self._account.address).lower()
+        return str(self.account.address).lower()
 
     async def send(self, data: bytes) -> Receipt:
         """Send a transaction to the coordinator and wait until it is mined.
@@ -78,7 +78,7 @@ class Wallet:
         fees = await client.fees()
         nonce = await client.nonce(self.address, "latest")
         signed = sign(
-            self._account,
+            self.account,
             chain_id=client.chain_id,
             nonce=nonce,
             gas=gas + gas // 5,  # state may change between the estimate and the block
