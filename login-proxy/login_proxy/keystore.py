@@ -79,7 +79,9 @@ class Keystore:
             keystore = Account.encrypt(account.key, secret, kdf="pbkdf2", iterations=_ITERATIONS)
             write_atomic(self.path, (json.dumps(keystore) + "\n").encode(), 0o600, overwrite=False)
         except FileExistsError as error:
-            raise FatalError(f"{error.filename2 or self.path} exists already; nothing was changed.", _RESTORE) from error
+            raise FatalError(
+                f"{error.filename2 or self.path} exists already; nothing was changed.", _RESTORE
+            ) from error
         except OSError as error:
             raise FatalError(
                 f"The account cannot be stored in {self.path.parent} ({error.strerror}).", "check the keys volume"

@@ -25,7 +25,6 @@ from swarm_core.status import DhtStatus, NodeStatus
 log = get_logger("peers")
 _M = TypeVar("_M", bound=BaseModel)
 
-MAIN_NODE = "node"
 _ASK_SECONDS = 1.0
 _BIND_SECONDS = 3.0
 _FRESH_SECONDS = 2.0
@@ -34,7 +33,7 @@ _MAX_SLOTS = 64
 
 @dataclass(frozen=True)
 class PeerView:
-    """What the sockets of one peer say. `node` is the slot: `node` or `peer-<slot>`."""
+    """What the sockets of one peer say. `node` is its label: the host's node name, or `peer-<slot>`."""
 
     node: str
     dht: DhtStatus | None
@@ -44,8 +43,9 @@ class PeerView:
 class Peers:
     """Own peers, read from the sockets below `run_dir`."""
 
-    def __init__(self, run_dir: Path, store: OutboxStore) -> None:
+    def __init__(self, run_dir: Path, name: str, store: OutboxStore) -> None:
         self._run_dir = run_dir
+        self._name = name
         self._store = store
         self._clients: dict[Path, UnixClient] = {}
         self._views: list[PeerView] = []
@@ -54,7 +54,7 @@ class Peers:
         self._lock = asyncio.Lock()
 
     async def views(self, max_age: float = _FRESH_SECONDS) -> list[PeerView]:
-        """The state of every peer's daemon and worker, not older than `max_age` seconds; None for who does not answer."""
+        """Every peer's daemon and worker, read at most `max_age` seconds ago; None for who does not answer."""
         async with self._lock:
             if time.monotonic() - self._read_at > max_age:
                 homes = await asyncio.to_thread(self._find_homes)
@@ -83,8 +83,8 @@ class Peers:
             return False
         wish = {"chain_id": chain_id, "contract": contract, "account": account}
         try:
-            answer = await self._client(home / "dht.sock").request("POST", "/v1/bind", deadline=_BIND_SECONDS, json=wish)
-            body = answer.json()
+            daemon = self._client(home / "dht.sock")
+            body = (await daemon.request("POST", "/v1/bind", deadline=_BIND_SECONDS, json=wish)).json()
             public, signature = base64.b64decode(body["public_key"]), base64.b64decode(body["signature"])
         except (Unavailable, Refused, ValueError, KeyError, TypeError) as error:
             log.warning("daemon does not bind", peer=peer_id, error=str(error))
@@ -100,9 +100,10 @@ class Peers:
             await client.close()
 
     def _find_homes(self) -> list[tuple[str, Path]]:
-        homes = [(MAIN_NODE, self._run_dir)] if (self._run_dir / "dht.sock").exists() else []
-        slots = sorted((self._run_dir / "peers").glob("*/dht.sock"))[:_MAX_SLOTS]
-        return homes + [(f"peer-{socket.parent.name}", socket.parent) for socket in slots]
+        homes = [(self._name, self._run_dir)] if (self._run_dir / "dht.sock").exists() else []
+        slots = [path.parent for path in (self._run_dir / "peers").glob("*/dht.sock") if path.parent.name.isdecimal()]
+        slots.sort(key=lambda home: int(home.name))
+        return homes + [(f"peer-{home.name}", home) for home in slots[:_MAX_SLOTS]]
 
     async def _view(self, node: str, home: Path) -> PeerView:
         dht, worker = await asyncio.gather(

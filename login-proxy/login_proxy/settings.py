@@ -33,6 +33,7 @@ class LoginSettings(ChainSettings):
     public_url: Annotated[str, AfterValidator(_origin)] | None = Field(
         None, description="Origin under which browsers reach the page, if it is not http://localhost and the port."
     )
+    node_name: str = Field("main", pattern=r"^[a-z0-9-]{1,32}$", description="Label of this node in logs and metrics.")
     keys_dir: Path = Field(Path("/keys"), description="Volume of keys; the account lives in its folder `account`.")
     state_dir: Path = Field(Path("/state"), description="Outbox, sessions, setup token and unlock secret.")
     api_token_file: Path = Field(

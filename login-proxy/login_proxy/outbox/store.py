@@ -86,7 +86,14 @@ class OutboxStore:
             "SELECT * FROM intents WHERE target = ? AND state = ? AND not_before <= ? AND"
             " ((kind = 'register' AND peer_id IN (SELECT value FROM json_each(?)))"
             "  OR (kind <> 'register' AND peer_id IN (SELECT value FROM json_each(?)))) ORDER BY id LIMIT ?",
-            (self._tag, State.QUEUED.value, self._clock(), json.dumps(sorted(bound)), json.dumps(sorted(registered)), limit),
+            (
+                self._tag,
+                State.QUEUED.value,
+                self._clock(),
+                json.dumps(sorted(bound)),
+                json.dumps(sorted(registered)),
+                limit,
+            ),
         ).fetchall()
         return [self._intent(row) for row in rows]
 
@@ -195,7 +202,9 @@ class OutboxStore:
         now = self._clock()
         with transaction(self._db):
             for intent in intents:
-                kept = self._db.execute("SELECT 1 FROM attempts WHERE intent = ? AND reverted = 0", (intent,)).fetchone()
+                kept = self._db.execute(
+                    "SELECT 1 FROM attempts WHERE intent = ? AND reverted = 0", (intent,)
+                ).fetchone()
                 state = State.SENT if kept is not None else State.QUEUED
                 self._move(intent, state, "the chain went back", (State.DELIVERED,), now)
                 self._db.execute("UPDATE intents SET tx_hash = NULL, block = NULL WHERE id = ?", (intent,))
@@ -314,7 +323,12 @@ class OutboxStore:
 
     def _intent(self, row: sqlite3.Row) -> Intent:
         request = Request(
-            Kind(row["kind"]), row["peer_id"], row["round"], row["stage"], row["reward"], tuple(json.loads(row["winners"]))
+            Kind(row["kind"]),
+            row["peer_id"],
+            row["round"],
+            row["stage"],
+            row["reward"],
+            tuple(json.loads(row["winners"])),
         )
         attempts = self._db.execute("SELECT * FROM attempts WHERE intent = ? ORDER BY id", (row["id"],)).fetchall()
         return Intent(

@@ -1,0 +1,85 @@
+"""Puts the login service together: files, lock, account, the three listeners, the writer.
+
+Order matters: everything that can be wrong with the files is found before a port is opened; the lock on the wallet is
+taken before anything is signed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from login_proxy.access.guards import Guards
+from login_proxy.access.store import AccessStore
+from login_proxy.api_token import ensure_token
+from login_proxy.node import LoginNode
+from login_proxy.outbox.store import OutboxStore
+from login_proxy.settings import LoginSettings
+from login_proxy.target import wait_for_target
+from login_proxy.web.page import Page
+from login_proxy.web.status_api import make_status_api
+from login_proxy.web.worker_api import make_worker_api
+from swarm_chain.client import ChainClient
+from swarm_core.log import get_logger
+from swarm_core.runner import Service
+from swarm_core.uds import serve_tcp, serve_unix
+
+log = get_logger("login")
+
+_FLUSH_SECONDS = 3.0
+_TOKEN_CHECK_SECONDS = 60.0
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - inside the container; what is published is Compose's decision
+# idle keep-alive connections and slow clients must not pile up
+_MAX_CONNECTIONS = 256
+
+
+async def serve(service: Service, settings: LoginSettings) -> None:
+    """Set everything up; returns when it runs."""
+    target = await wait_for_target(service, settings)
+    if target is None:
+        return
+    token = ensure_token(settings.api_token_file)
+    access = AccessStore(settings.state_dir / "access.sqlite")
+    store = OutboxStore(settings.state_dir / "outbox.sqlite", target)
+    client = ChainClient(settings)
+    node = LoginNode(settings, store, access, client)
+    resources = contextlib.ExitStack()
+    resources.enter_context(node.keystore.lock())
+
+    async def close() -> None:
+        await node.peers.close()
+        await client.close()
+        store.close()
+        access.close()
+        resources.close()
+
+    service.on_close("files and connections", close)
+    await node.open_account(create=settings.login == "auto" or node.claimed)
+    serve_tcp(
+        service, Guards(Page(node).app(), settings.origins()), _ANY_ADDRESS, settings.http_port, "SWARM_HTTP_PORT",
+        limit_concurrency=_MAX_CONNECTIONS,
+    )  # fmt: skip
+    serve_tcp(service, make_worker_api(node, token), _ANY_ADDRESS, settings.api_port, "SWARM_API_PORT")
+    serve_unix(service, make_status_api(node), settings.login_run_dir / "login.sock")
+
+    async def flush() -> None:
+        await node.writer.flush(_FLUSH_SECONDS)
+
+    service.on_close("outbox", flush)
+    service.spawn("outbox", node.writer.run(service))
+    if settings.login == "page" and not node.claimed:
+        service.spawn("setup token", _offer_setup_token(service, node))
+    log.info("login service ready", mode=settings.login, origins=" ".join(settings.origins()), contract=target.contract)
+
+
+async def _offer_setup_token(service: Service, node: LoginNode) -> None:
+    """Show a setup token in the log until somebody claims the node; a new one when it expires."""
+    while not node.claimed and not service.stop.is_set():
+        if node.setup_token.expired():
+            log.warning(
+                "this node is unclaimed: open the page and paste the setup token",
+                url=f"{node.settings.origins()[0]}/claim",
+                setup_token=node.setup_token.rotate(),
+            )
+        if await service.sleep(_TOKEN_CHECK_SECONDS):
+            return
+    await service.stop.wait()  # supervised tasks end only with the service

@@ -1,0 +1,133 @@
+"""Every sentence the page shows, in one place, so that translations can follow. Works with the templates and states."""
+
+from __future__ import annotations
+
+REMEDY_NONE = "Nothing to do."
+
+REASON_UNCLAIMED = "Nobody has claimed this node yet. It trains; its rewards wait on disk."
+REMEDY_UNCLAIMED = "Open the page and paste the setup token from the log of login-proxy."
+REASON_CLAIMED = "The node is claimed, its account is being made."
+REMEDY_CLAIMED = "Wait a moment; if this stays, look at the log of login-proxy."
+REASON_NO_PEER = "The account is ready, but no DHT daemon of this host has been seen."
+REMEDY_NO_PEER = "Look whether the dht service runs."
+REASON_CHAIN_UNKNOWN = "The chain has not answered yet."
+REASON_REGISTERING = "The peer is being registered on chain; rewards follow as soon as it is."
+REMEDY_REGISTERING = "Wait a moment; if this stays, look whether the dht service and the chain run."
+REASON_OWNED_BY_OTHER = "This peer is registered on chain under another account ({owner}). Its submissions are held."
+REMEDY_OWNED_BY_OTHER = "Restore the backup of that account, or start the peer with a key of its own."
+REMEDY_CHAIN_UNREACHABLE = "Look whether the chain runs and SWARM_RPC_URL is right. Nothing is lost meanwhile."
+REMEDY_WRONG_CHAIN = "Correct SWARM_RPC_URL, SWARM_CHAIN_ID or SWARM_COORDINATOR. Submissions are held until then."
+
+STATES = {
+    "unclaimed": ("Unclaimed", "warn"),
+    "claimed": ("Claimed", "warn"),
+    "account_ready": ("Account ready", "warn"),
+    "registering": ("Registering", "warn"),
+    "registered": ("Registered", "good"),
+    "owned_by_other": ("Owned by another account", "bad"),
+    "chain_unreachable": ("Chain unreachable", "bad"),
+    "no_gas": ("No gas", "bad"),
+    "wrong_chain": ("Wrong chain", "bad"),
+}
+
+DHT_STATES = {
+    "starting": ("Starting", "warn", "The DHT daemon is starting."),
+    "ready": ("Connected", "good", ""),
+    "isolated": (
+        "Isolated",
+        "bad",
+        "This peer reaches no other peer: it trains alone, on its own rollouts only. It joins by itself as soon as a "
+        "bootnode answers.",
+    ),
+    "rebuilding": ("Rebuilding", "warn", "The DHT daemon is rebuilding its connection."),
+    "clock_skew": ("Clock is wrong", "bad", "The clock of this host differs from the swarm's: set it (NTP)."),
+    "silent": ("Not answering", "bad", "The DHT daemon does not answer: look at the log of the dht service."),
+}
+WORKER_SILENT = "The worker does not answer: it is starting, or look at the log of the node service."
+
+KINDS = {"register": "Registration", "reward": "Rewards", "winner": "Votes"}
+OUTBOX_STATES = {
+    "queued": "Waiting",
+    "sent": "Sent",
+    "delivered": "On chain",
+    "rejected": "Rejected",
+    "parked": "Held",
+}
+
+PHASES = {
+    "starting": "starting",
+    "waiting": "waiting for the next round",
+    "generate": "generating answers",
+    "score": "scoring answers",
+    "exchange": "exchanging rollouts",
+    "train": "training",
+    "evaluate": "evaluating",
+    "checkpoint": "saving a checkpoint",
+    "submit": "handing over rewards",
+    "stopped": "stopped",
+}
+
+CLAIM_WRONG_TOKEN = (
+    "That is not the current setup token. It is made anew at every start: look at the end of the log again."
+)
+CLAIM_SHORT_PASSWORD = "The password needs 10 to 256 characters."
+CLAIM_MISMATCH = "The two passwords differ."
+CLAIM_TAKEN = "This node has an owner already."
+LOGIN_WRONG = "That is not the password."
+LOGIN_BUSY = "Another sign-in is being checked. Try again in a second."
+BAD_FORM = "The form could not be read. Go back and try again."
+
+PAGE = {
+    "product": "RL Swarm node",
+    "claim_title": "Claim this node",
+    "claim_lead": (
+        "The node already trains and keeps its rewards on disk. Claim it to give it an account, so that they count."
+    ),
+    "claim_how": "The setup token stands in the log of the login service. Show it with",
+    "claim_command": "docker compose logs login-proxy",
+    "setup_token": "Setup token",
+    "password": "Password",
+    "password_new": "New password, 10 characters or more",
+    "password_again": "New password once more",
+    "claim_button": "Claim this node",
+    "login_title": "Sign in",
+    "login_button": "Sign in",
+    "logout_button": "Sign out",
+    "read_only": "Read only",
+    "read_only_hint": "SWARM_LOGIN=auto: this page can be read without signing in.",
+    "account": "Account",
+    "no_account": "none yet",
+    "chain": "Chain",
+    "contract": "Contract",
+    "counting": "Counting",
+    "peers": "Peers",
+    "no_peers": "No peer of this host has been seen yet.",
+    "phase": "Phase",
+    "round": "Round",
+    "chain_round": "Chain round",
+    "rounds_done": "Rounds done",
+    "model": "Model",
+    "reward_own": "Mean own reward",
+    "external": "Groups of others used",
+    "rewards": "Rewards",
+    "rewards_local": "earned",
+    "rewards_delivered": "delivered",
+    "rewards_chain": "on chain",
+    "rewards_differ": "The chain shows another sum than was delivered. It may need a moment; if it stays, tell us.",
+    "unknown": "unknown",
+    "wins": "Wins",
+    "votes": "Votes",
+    "dht": "Network",
+    "dht_peers": "peers known",
+    "outbox": "Outbox",
+    "outbox_lead": "What this node tells the chain. Everything waiting here is on disk and survives restarts.",
+    "outbox_empty": "Nothing was submitted yet.",
+    "kind": "Kind",
+    "recent": "Last submissions",
+    "state": "State",
+    "reason": "Reason",
+    "transaction": "Transaction",
+    "last_error": "Last error",
+    "since": "for",
+    "footer": "Served by this node only: no script, font or picture comes from elsewhere.",
+}

@@ -1,0 +1,162 @@
+"""The worker API on :3001: upstream's `/api/*` endpoints behind a bearer token, answered from the outbox.
+
+With `Prefer: respond-async` an intent is answered as soon as it is on disk. Without, the call waits for the receipt,
+at most 20 seconds, because upstream's client has no time-out of its own. Works with `node`; knows no key.
+"""
+
+from __future__ import annotations
+
+import hmac
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.responses import Response
+
+from login_proxy.node import LoginNode
+from login_proxy.outbox import intents
+from login_proxy.outbox.intents import MAX_REWARD, MAX_ROUND, Intent, Kind, ParkReason, State
+from login_proxy.outbox.store import Conflict
+from login_proxy.web.bodies import BodyTooLarge, read_body
+from swarm_core.identity import MAX_PEER_ID_CHARS, is_peer_id
+
+ORG = "local"
+MAX_BODY_BYTES = 16 * 1024
+WAIT_SECONDS = 20.0
+MAX_WINNERS = 10
+
+
+def _peer_id(text: str) -> str:
+    if not is_peer_id(text):
+        raise ValueError("not a peer id")
+    return text
+
+
+PeerId = Annotated[str, Field(max_length=MAX_PEER_ID_CHARS), AfterValidator(_peer_id)]
+Round = Annotated[int, Field(ge=0, le=MAX_ROUND)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+    orgId: Annotated[str, Field(max_length=128)]
+    peerId: PeerId
+
+
+class RegisterBody(_Body):
+    """Register the peer under the node's account."""
+
+    def intent(self) -> intents.Request:
+        """As an outbox request."""
+        return intents.register(self.peerId)
+
+
+class RewardBody(_Body):
+    """Report a reward of a round and stage."""
+
+    roundNumber: Round
+    stageNumber: Annotated[int, Field(ge=0, le=255)]
+    reward: Annotated[int, Field(ge=-MAX_REWARD, le=MAX_REWARD)]
+
+    def intent(self) -> intents.Request:
+        """As an outbox request."""
+        return intents.reward(self.peerId, self.roundNumber, self.stageNumber, self.reward)
+
+
+class WinnerBody(_Body):
+    """Vote for the winners of a round."""
+
+    roundNumber: Round
+    winners: Annotated[list[PeerId], Field(min_length=1, max_length=MAX_WINNERS)]
+
+    def intent(self) -> intents.Request:
+        """As an outbox request."""
+        return intents.winner(self.peerId, self.roundNumber, tuple(self.winners))
+
+
+B = TypeVar("B", RegisterBody, RewardBody, WinnerBody)
+
+
+def make_worker_api(node: LoginNode, token: str) -> FastAPI:
+    """The ASGI app of the worker API."""
+    app = FastAPI(title="RL Swarm worker API", docs_url=None, redoc_url=None, openapi_url=None)
+    expected = f"Bearer {token}".encode()
+
+    @app.middleware("http")
+    async def authenticate(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        offered = request.headers.get("authorization", "").encode("latin-1", "replace")
+        if not hmac.compare_digest(offered, expected):
+            return _error(HTTPStatus.UNAUTHORIZED, "unauthorized")
+        return await call_next(request)
+
+    @app.get("/api/get-api-key-status", response_class=PlainTextResponse)
+    async def api_key_status(orgId: str = ORG) -> Response:
+        if orgId != ORG:
+            return _error(HTTPStatus.NOT_FOUND, "user not found")
+        status: Literal["activated", "pending"] = "activated" if node.wallet is not None else "pending"
+        return PlainTextResponse(status)
+
+    @app.post("/api/register-peer")
+    async def register_peer(request: Request) -> Response:
+        return await _submit(node, request, RegisterBody)
+
+    @app.post("/api/submit-reward")
+    async def submit_reward(request: Request) -> Response:
+        return await _submit(node, request, RewardBody)
+
+    @app.post("/api/submit-winner")
+    async def submit_winner(request: Request) -> Response:
+        return await _submit(node, request, WinnerBody)
+
+    return app
+
+
+async def _submit(node: LoginNode, request: Request, model: type[B]) -> Response:
+    try:
+        body = model.model_validate_json(await read_body(request, MAX_BODY_BYTES))
+    except BodyTooLarge:
+        return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body too large")
+    except ValidationError:
+        return _error(HTTPStatus.BAD_REQUEST, "bad request")
+    if body.orgId != ORG:
+        return _error(HTTPStatus.NOT_FOUND, "user not found")
+    if not await node.peers.is_own(body.peerId):
+        return _error(HTTPStatus.FORBIDDEN, "this peer is none of this host's own, or its daemon has not been seen yet")
+    try:
+        intent, _ = node.store.put(body.intent())
+    except Conflict:
+        return _error(HTTPStatus.CONFLICT, "the same submission was made before with another content")
+    node.writer.wake()
+    if "respond-async" not in request.headers.get("prefer", "").lower():
+        intent = await node.writer.wait_settled(intent.key, WAIT_SECONDS) or intent
+    elif intent.state not in (State.DELIVERED, State.REJECTED):
+        return _accepted(intent)
+    return _outcome(intent)
+
+
+def _outcome(intent: Intent) -> Response:
+    if intent.state is State.REJECTED:
+        return _error(HTTPStatus.BAD_REQUEST, intent.reason, metaMessages=[])
+    if intent.state is State.PARKED and intent.reason == ParkReason.OWNED_BY_OTHER and _is_register(intent):
+        return _error(HTTPStatus.BAD_REQUEST, "PeerIdAlreadyRegistered", metaMessages=["owned by another account"])
+    if intent.state is not State.DELIVERED:
+        return _accepted(intent)
+    if intent.tx_hash is None and _is_register(intent):  # ours already, by a transaction we do not know
+        return _error(HTTPStatus.BAD_REQUEST, "PeerIdAlreadyRegistered", metaMessages=[])
+    return JSONResponse({"hash": intent.tx_hash, "state": intent.state.value, "intent": intent.key})
+
+
+def _is_register(intent: Intent) -> bool:
+    return intent.request.kind is Kind.REGISTER
+
+
+def _accepted(intent: Intent) -> Response:
+    last = intent.last_attempt
+    content = {"hash": last.hash if last else None, "state": intent.state.value, "intent": intent.key}
+    return JSONResponse(content, HTTPStatus.ACCEPTED)
+
+
+def _error(status: HTTPStatus, error: str, **more: Any) -> Response:
+    return JSONResponse({"error": error, **more}, status)
