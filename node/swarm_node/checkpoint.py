@@ -31,7 +31,7 @@ FORMAT = 1
 _MANIFEST = "manifest.json"
 _STATE = "state.json"
 _TENSOR_PARTS = ("weights", "optimizer", "rng")
-_NAME = re.compile(r"round-(\d{12})")
+_NAME = re.compile(r"round-(\d{12})-(\d{4})")  # round, and how often it was saved before
 
 
 class CheckpointError(SwarmError):
@@ -55,7 +55,7 @@ class CheckpointState:
 
 
 class CheckpointStore:
-    """Checkpoints under `directory`/<config hash>/round-<number>, the newest `keep` of each config."""
+    """Checkpoints under `directory`/<config hash>/round-<number>-<time saved>, the newest `keep` of each config."""
 
     def __init__(self, directory: Path, keep: int = 3) -> None:
         if keep < 1:
@@ -66,14 +66,14 @@ class CheckpointStore:
     def save(self, state: CheckpointState) -> Path:
         """Write `state`, then drop what is beyond `keep`; the path written.  Raises CheckpointError."""
         home = self._home(state.config_hash)
-        final = home / f"round-{state.round:012d}"
         temporary: Path | None = None
         try:
             home.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
             self._write(temporary, state)
-            if final.exists():  # the round was redone after a resume
-                os.rename(final, temporary.with_name(f".old-{temporary.name}"))
+            # a round that is redone after a resume gets a name of its own, so nothing is ever replaced
+            before = len(list(home.glob(f"round-{state.round:012d}-*")))
+            final = home / f"round-{state.round:012d}-{before:04d}"
             os.rename(temporary, final)
             sync_directory(home)
         except (OSError, SafetensorError) as error:
@@ -88,7 +88,7 @@ class CheckpointStore:
         for path in self._newest_first(self._home(config_hash)):
             try:
                 return self._read(path)
-            except (OSError, ValueError, KeyError, SafetensorError) as error:
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 log.warning("checkpoint skipped", path=path.name, reason=str(error))
         others = sorted(path.name for path in self._directory.glob("*") if path.is_dir() and path.name != config_hash)
         if others:
@@ -140,8 +140,12 @@ class CheckpointStore:
 
     def _prune(self, home: Path) -> None:
         """Remove old checkpoints and what a killed process left half written."""
-        leftovers = [*home.glob(".writing-*"), *home.glob(".old-*")]
-        for path in [*self._newest_first(home)[self._keep :], *leftovers]:
+        kept: dict[str, Path] = {}
+        for path in self._newest_first(home):
+            kept.setdefault(path.name.rpartition("-")[0], path)  # of a round saved twice, the later one
+        wanted = set(list(kept.values())[: self._keep])
+        saved = set(self._newest_first(home))
+        for path in [*sorted(saved - wanted), *home.glob(".writing-*")]:
             try:
                 shutil.rmtree(path)
             except OSError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
@@ -77,16 +78,23 @@ def load(
         transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
-    except (OSError, ValueError) as error:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
-            f"the model {name!r} cannot be loaded: {_first_line(error)}.",
+            f"The model {name!r} cannot be loaded: {_first_line(error)}.",
             "set SWARM_MODEL to embedded, to a directory with config.json and safetensors, or to a model that the "
             "Hugging Face Hub has and this machine can reach.",
         ) from error
+    if info["missing_keys"]:  # transformers would fill them with random numbers and go on
+        raise ConfigError(
+            f"The weights of {name!r} lack {len(info['missing_keys'])} tensors.",
+            "get the whole model, or name another.",
+        )
     if tokenizer.eos_token_id is None:
         raise ConfigError(
-            f"the tokenizer of {name!r} has no end-of-sequence token.",
+            f"The tokenizer of {name!r} has no end-of-sequence token.",
             "set SWARM_MODEL to a model whose tokenizer has one.",
         )
     reason = attention.unsupported_reason(model, 1)
@@ -105,7 +113,7 @@ def _source(name: str) -> str:
     if name == EMBEDDED:
         if not (EMBEDDED_DIRECTORY / "config.json").is_file():
             raise ConfigError(
-                "the embedded model is missing from this installation.",
+                "The embedded model is missing from this installation.",
                 "rebuild the image, or set SWARM_MODEL to a path.",
             )
         return str(EMBEDDED_DIRECTORY)

@@ -122,7 +122,9 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedBatch:
         layout=SharedPromptLayout(**{name: value.to(device) for name, value in vars(layout).items()}),
         predictor=predictor.to(device),
         targets=torch.tensor([token for row in rows for token in row.completion_ids], device=device),
-        advantages=torch.tensor([row.advantage for row in rows], dtype=torch.float64).repeat_interleave(own_lengths).to(device),
+        advantages=torch.tensor([row.advantage for row in rows], dtype=torch.float64)
+        .repeat_interleave(own_lengths)
+        .to(device),
         weights=torch.tensor([row.token_weight for row in rows], dtype=torch.float64)
         .repeat_interleave(own_lengths)
         .to(device),

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from swarm_node import attention
-from swarm_node.device import DeviceChoice
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from swarm_node import attention
+from swarm_node.device import DeviceChoice
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -44,7 +45,7 @@ def cpu() -> DeviceChoice:
 
 @pytest.fixture
 def make_model() -> Callable[..., Any]:
-    """A random model of a family with 261 tokens; its weights are scaled up so that predictions are far from uniform."""
+    """A random model of a family with 261 tokens, its weights scaled up to make predictions far from uniform."""
 
     def make(family: str = "qwen2", dtype: torch.dtype = torch.float32, seed: int = 0, **overrides: Any) -> Any:
         shape = {

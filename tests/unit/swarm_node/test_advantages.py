@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from swarm_node.advantages import batch_advantages, group_advantages, is_informative, standard_deviation
 
 

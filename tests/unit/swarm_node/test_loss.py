@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from swarm_node.loss import BatchSize, token_losses, token_weight
 
 

@@ -1,10 +1,11 @@
-"""Generation: greedy equals transformers' `generate`, log-probabilities are right for every row, runs repeat exactly."""
+"""Generation: greedy equals transformers' `generate`, log-probabilities are right in every row, runs repeat."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+
 from swarm_node import policy as policy_module
 from swarm_node.device import DeviceChoice
 from swarm_node.hyper import Hyperparameters

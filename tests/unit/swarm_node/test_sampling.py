@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from swarm_node.sampling import draw
 from transformers import TopKLogitsWarper, TopPLogitsWarper
+
+from swarm_node.sampling import draw
 
 DRAWS = 200_000
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from swarm_node.device import DeviceChoice
 from swarm_node.hyper import Hyperparameters
 from swarm_node.packing import TrainingGroup
