@@ -18,11 +18,11 @@ from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
 from swarm_node import attention
 from swarm_node.device import DeviceChoice
+from swarm_node.models import embedded_directory
 
 log = get_logger("model")
 
 EMBEDDED = "embedded"
-EMBEDDED_DIRECTORY = Path(__file__).parent / "models" / "embedded"
 
 # upstream's pools: what a GPU of that size trains in float32 with Adam
 LARGE_GPU_BYTES = 40 * 1024**3
@@ -111,12 +111,12 @@ def load(
 def _source(name: str) -> str:
     """What transformers is asked for: a directory or a Hub name."""
     if name == EMBEDDED:
-        if not (EMBEDDED_DIRECTORY / "config.json").is_file():
+        if not (embedded_directory() / "config.json").is_file():
             raise ConfigError(
                 "The embedded model is missing from this installation.",
                 "rebuild the image, or set SWARM_MODEL to a path.",
             )
-        return str(EMBEDDED_DIRECTORY)
+        return str(embedded_directory())
     path = Path(name).expanduser()
     if (path / "config.json").is_file():
         return str(path)

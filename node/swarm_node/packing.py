@@ -116,18 +116,18 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedBatch:
     real = steps < own_lengths[:, None]
     predictor = torch.where(steps == 0, last_of_prompt[:, None], own[:, None] + steps - 1)[real]
     old = [row.old_logprobs or [float("nan")] * len(row.completion_ids) for row in rows]
+
+    def per_token(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float64).repeat_interleave(own_lengths).to(device)
+
     return PackedBatch(
         input_ids=torch.tensor([ids], device=device),
         position_ids=torch.tensor([positions], device=device),
         layout=SharedPromptLayout(**{name: value.to(device) for name, value in vars(layout).items()}),
         predictor=predictor.to(device),
         targets=torch.tensor([token for row in rows for token in row.completion_ids], device=device),
-        advantages=torch.tensor([row.advantage for row in rows], dtype=torch.float64)
-        .repeat_interleave(own_lengths)
-        .to(device),
-        weights=torch.tensor([row.token_weight for row in rows], dtype=torch.float64)
-        .repeat_interleave(own_lengths)
-        .to(device),
+        advantages=per_token([row.advantage for row in rows]),
+        weights=per_token([row.token_weight for row in rows]),
         old_logprobs=torch.tensor([value for values in old for value in values], dtype=torch.float64, device=device),
         rows=tuple(rows),
     )

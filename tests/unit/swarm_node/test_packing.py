@@ -72,5 +72,5 @@ def test_nothing_to_plan() -> None:
 def test_lists_that_do_not_fit(
     prompt: list[int], completions: list[list[int]], advantages: list[float], old: list[list[float]] | None
 ) -> None:
-    with pytest.raises(ValueError, match="training group needs|do not match"):
+    with pytest.raises(ValueError, match=r"training group needs|do not match"):
         TrainingGroup(prompt, completions, advantages, old)
