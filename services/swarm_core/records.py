@@ -125,8 +125,10 @@ def _unpack(data: bytes, keys: tuple[str, ...], max_bytes: int, max_array: int) 
         raise RecordError("not_msgpack", type(error).__name__) from error
     if not isinstance(value, dict) or tuple(value) != keys:
         raise RecordError("wrong_fields")
-    if value["v"] != VERSION:
-        raise RecordError("wrong_version", str(value["v"])[:20])
+    version = value["v"]
+    if version != VERSION:
+        # repr of whatever a peer nests there could itself run out of stack
+        raise RecordError("wrong_version", str(version) if isinstance(version, int) else type(version).__name__)
     return value
 
 
