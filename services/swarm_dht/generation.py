@@ -16,7 +16,7 @@ from typing import Any
 
 from swarm_core.log import get_logger
 from swarm_dht.addresses import Bootnode
-from swarm_dht.libp2p import DHTID, P2P, DHTNode, Multiaddr, P2PDaemonError, P2PHandlerError, PeerID, dht_pb2
+from swarm_dht.libp2p import DHTID, P2P, DHTNode, Multiaddr, OpenCalls, P2PDaemonError, P2PHandlerError, PeerID, dht_pb2
 from swarm_dht.servicer import RolloutExchange
 from swarm_dht.wire import NAMESPACE
 
@@ -68,6 +68,7 @@ class Generation:
             check_if_identity_free=False,
         )
         try:
+            p2p._client.control._pending_calls = OpenCalls()
             async with asyncio.timeout(_START_SECONDS):
                 node = await DHTNode.create(p2p=p2p, node_id=carried.node_id)
                 if carried.storage is not None:
@@ -102,7 +103,9 @@ class Generation:
                 {exit_code, control._read_task, control._write_task}, return_when=asyncio.FIRST_COMPLETED
             )
             await asyncio.wait({exit_code}, timeout=_EXIT_SECONDS)  # the pipe breaks a moment before the exit is seen
-            return f"p2pd exited with {exit_code.result()}" if exit_code.done() else "control connection closed"
+            if exit_code.done():
+                return f"p2pd exited with {exit_code.result()}"
+            return f"control connection lost ({_ending(control._read_task)}, {_ending(control._write_task)})"
         finally:
             exit_code.cancel()
 
@@ -157,6 +160,12 @@ class Generation:
         """SIGKILL p2pd and wait for its end, so that the port is free. Never hangs on a dead or stopped p2pd."""
         self._node.is_alive = False
         await _end(self._p2p)
+
+
+def _ending(task: asyncio.Task[None]) -> str:
+    if not task.done():
+        return "open"
+    return "cancelled" if task.cancelled() else type(task.exception()).__name__ if task.exception() else "closed"
 
 
 async def _end(p2p: Any) -> None:

@@ -14,16 +14,16 @@ log = get_logger("daemon")
 
 
 async def start(service: Service, settings: DhtSettings) -> None:
-    """Set up in the order in which things can be wrong: lock, key, port, socket, libp2p."""
+    """Set up in the order in which things can be wrong: lock, port, key, socket, libp2p."""
     lock = lock_key(settings.key_dir)
 
     async def unlock() -> None:
         lock.close()
 
     service.on_close("key lock", unlock)
+    await wait_free(settings.p2p_host, settings.p2p_port, _PORT_SECONDS)
     key = load_or_create(settings.key_dir)
     sockets = socket_directory(settings.key_dir)
-    await wait_free(settings.p2p_host, settings.p2p_port, _PORT_SECONDS)
 
     from swarm_dht import libp2p  # heavy: after everything that an operator can get wrong
     from swarm_dht.api import make_app
