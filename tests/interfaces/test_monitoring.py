@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.support.dashboards import queries
+
 from swarm_core.metrics import CATALOGUE
 from swarm_exporter.settings import ExporterSettings
-from tests.support.dashboards import queries
 
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "monitoring"
@@ -89,7 +90,8 @@ def test_dashboard_uses_catalogue_names_and_labels_only(dashboard: Path) -> None
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.name)
 def test_dashboard_is_sound(dashboard: Path) -> None:
     document = json.loads(dashboard.read_text())
-    sources = yaml.safe_load((MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    provisioned = yaml.safe_load((MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_text())
+    (source,) = provisioned["datasources"]
     panels = document["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     for panel in panels:
@@ -98,7 +100,7 @@ def test_dashboard_is_sound(dashboard: Path) -> None:
         if panel["type"] != "row":
             assert panel["description"]
             assert panel["targets"]
-            assert {target["datasource"]["uid"] for target in panel["targets"]} == {sources[0]["uid"]}
+            assert {target["datasource"]["uid"] for target in panel["targets"]} == {source["uid"]}
     assert document["uid"]
 
 

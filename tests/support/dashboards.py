@@ -1,4 +1,4 @@
-"""Queries of a Grafana dashboard, and whether a Prometheus has data for them. Used by interface, integration and e2e tests."""
+"""Queries of a Grafana dashboard, and whether a Prometheus has data for them; for interface, integration, e2e tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Query:
 def queries(dashboard: Path) -> list[Query]:
     """All queries of all panels, and those of the variables as `count(metric)`."""
     document = json.loads(dashboard.read_text())
-    found = [Query(panel["title"], target["expr"]) for panel in _panels(document) for target in panel.get("targets", ())]
+    panels = _panels(document)
+    found = [Query(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", ())]
     for variable in document["templating"]["list"]:
         match = re.fullmatch(r"label_values\((.+), ?(\w+)\)", variable["definition"])
         assert match, f"variable {variable['name']} is not label_values(metric, label)"
@@ -48,7 +49,7 @@ def queries(dashboard: Path) -> list[Query]:
 
 
 def without_data(prometheus_url: str, dashboard: Path, minutes: float = 15) -> list[Query]:
-    """The queries that give no finite value in the last `minutes`. A query that Prometheus refuses raises ValueError."""
+    """The queries that give no finite value in the last `minutes`. Raises ValueError for one it refuses."""
     end = time.time()
     span = {"start": end - 60 * minutes, "end": end, "step": 5}
     with httpx.Client(base_url=prometheus_url, timeout=20, trust_env=False) as http:

@@ -1,4 +1,4 @@
-"""What an exporter needs around it, for real: status sockets, a chain with the coordinator, the exporter's process, Prometheus."""
+"""What an exporter needs around it, for real: status sockets, an empty chain, the exporter's process, Prometheus."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import uvicorn
 import yaml
 from fastapi import FastAPI
 from pydantic import BaseModel
+
 from swarm_core.uds import bind_unix
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,12 +15,6 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from swarm_chain import calls
-from swarm_chain.client import ChainClient
-from swarm_chain.deploy import DeploySettings, deploy
-from swarm_chain.wallet import Wallet
-from swarm_core.status import NodeStatus
-from swarm_node.board import Board
 from tests.support.dashboards import without_data
 from tests.support.exporter_host import (
     CHAIN_ID,
@@ -36,6 +30,13 @@ from tests.support.exporter_host import (
     until,
 )
 from tests.support.statuses import MAIN_PEER, OTHER_PEER, dht_status, login_status, node_status, round_record
+
+from swarm_chain import calls
+from swarm_chain.client import ChainClient
+from swarm_chain.deploy import DeploySettings, deploy
+from swarm_chain.wallet import Wallet
+from swarm_core.status import NodeStatus
+from swarm_node.board import Board
 
 DASHBOARD = ROOT / "monitoring" / "grafana" / "dashboards" / "rl-swarm.json"
 REWARD = 117
@@ -160,10 +161,8 @@ def _up(text: str) -> dict[tuple[str, str], float]:
 
 def test_it_tells_what_sockets_and_contract_say(running: Exporter) -> None:
     text = running.metrics()
-    assert _up(text) == dict.fromkeys(
-        [("main", "worker"), ("main", "dht"), ("main", "login"), ("main", "chain"), ("peer-1", "worker"), ("peer-1", "dht")],
-        1.0,
-    )
+    components = [("main", name) for name in ("worker", "dht", "login", "chain")]
+    assert _up(text) == dict.fromkeys([*components, ("peer-1", "worker"), ("peer-1", "dht")], 1.0)
     for collector in ("worker", "dht", "login", "chain"):
         assert _value(text, "rlswarm_collector_success", collector=collector) == 1
     assert _value(text, "rlswarm_peer_rewards", node="main", peer_id=MAIN_PEER) == REWARD

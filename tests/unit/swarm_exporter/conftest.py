@@ -1,4 +1,4 @@
-"""Collectors read recorded documents instead of sockets; clocks are set by hand; output is parsed as Prometheus does."""
+"""Collectors read recorded documents, not sockets; clocks are set by hand; output is parsed as Prometheus does."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from swarm_core.metrics import CATALOGUE
 
+from swarm_core.metrics import CATALOGUE
 from swarm_exporter.samples import MAX_SERIES, Samples
 
 
@@ -59,7 +59,8 @@ def test_one_of_marks_the_chosen_even_if_it_is_new(rendered: Any) -> None:
     samples = Samples()
     samples.one_of("rlswarm_worker_state", ("training", "isolated"), "dreaming", "main")
     values = rendered(samples)
-    assert [values("rlswarm_worker_state", node="main", state=s) for s in ("training", "isolated", "dreaming")] == [0, 0, 1]
+    states = ("training", "isolated", "dreaming")
+    assert [values("rlswarm_worker_state", node="main", state=state) for state in states] == [0, 0, 1]
 
 
 def test_known_keys_start_at_zero(rendered: Any) -> None:

@@ -1,4 +1,4 @@
-"""A scrape survives its collectors: faults and overruns are counted, results are shared and cached, stages are in order."""
+"""A scrape survives its collectors: faults and overruns are counted, results are shared and cached, stages kept."""
 
 import asyncio
 from collections.abc import Callable

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
-from swarm_core.status import DhtStatus
 from tests.support.statuses import dht_status
 
+from swarm_core.status import DhtStatus
 from swarm_exporter.source import Sockets
 
 STATUS = TypeAdapter(DhtStatus)

@@ -1,4 +1,4 @@
-"""Chain readings: cached, one at a time, never holding up a scrape, kept over a short outage, dropped after a long one."""
+"""Chain readings: cached, one at a time, never holding up a scrape, kept over a short outage, not over a long one."""
 
 import asyncio
 import time
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from swarm_chain.records import RoundInfo
 from swarm_core.errors import Unavailable
-
 from swarm_exporter import chain_reader
 from swarm_exporter.chain_reader import ChainReader
 from swarm_exporter.collectors.chain import ChainCollector

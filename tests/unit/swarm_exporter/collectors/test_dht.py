@@ -43,7 +43,8 @@ async def test_a_ready_daemon(sockets: Any, tmp_path: Path, rendered: Any) -> No
 async def test_states_that_need_the_operator(
     sockets: Any, tmp_path: Path, rendered: Any, state: str, action: str
 ) -> None:
-    values = rendered(await _collect(sockets, tmp_path, OwnPeers(60), dht_status(state=state, last_remote_success=None)))
+    status = dht_status(state=state, last_remote_success=None)
+    values = rendered(await _collect(sockets, tmp_path, OwnPeers(60), status))
     assert values("rlswarm_action_required", node="main", action=action) == 1
     assert values("rlswarm_dht_last_remote_success_timestamp_seconds", node="main") is None
     assert values("rlswarm_dht_state", node="main", state="ready") == 0

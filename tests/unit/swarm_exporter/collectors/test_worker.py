@@ -1,4 +1,4 @@
-"""The worker's status and last round become series of its node; a dead worker becomes component_up 0 and nothing else."""
+"""The worker's status and last round become series of its node; a dead one becomes component_up 0 and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -74,4 +74,5 @@ async def test_dead_workers_show_as_down_and_a_gone_peer_vanishes(
     sockets.documents.clear()
     silent = Samples()
     assert not await collector.collect(silent)
-    assert rendered(silent).all == {("rlswarm_component_up", frozenset({("node", "main"), ("component", "worker")})): 0.0}
+    down = ("rlswarm_component_up", frozenset({("node", "main"), ("component", "worker")}))
+    assert rendered(silent).all == {down: 0.0}
