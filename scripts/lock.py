@@ -42,6 +42,7 @@ def main() -> None:
         backend = Path(folder) / "build.in"
         backend.write_text("\n".join(build_requirements()) + "\n")
         write("build", solve(["--constraint", str(constraints)], cpu=True, source=backend))
+        write("source", blocks(dev, [*source_only(pins(dev)), "setuptools"]))
 
 
 def solve(arguments: list[str], *, cpu: bool, source: Path = ROOT / "pyproject.toml") -> str:
@@ -92,6 +93,31 @@ def portable_torch(lock: str, public_hashes: list[str]) -> str:
     if hashes:
         lines += torch_lines(hashes, public_hashes)
     return "\n".join(lines) + "\n"
+
+
+def source_only(requirements: str) -> list[str]:
+    """Names in `requirements` (bare pins) for which the public index has no wheel: they need a C compiler or setuptools."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("".join(line + "\n" for line in requirements.splitlines() if not line.startswith("torch==")))
+        file.flush()
+        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps"]
+        command += ["--report", "-", "-r", file.name]
+        environment = {**os.environ, "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
+        answer = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    entries = json.loads(answer)["install"]
+    return [e["metadata"]["name"] for e in entries if not e["download_info"]["url"].endswith(".whl")]
+
+
+def blocks(lock: str, names: list[str]) -> str:
+    """The requirements of `lock` whose name is in `names`, with their hashes."""
+    wanted = {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+    kept, keep = [], False
+    for line in lock.splitlines():
+        if pin := PIN.match(line):
+            keep = pin[1] in wanted
+        if keep:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
 
 
 def torch_lines(own: list[str], public: list[str]) -> list[str]:
