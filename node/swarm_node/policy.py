@@ -167,7 +167,7 @@ class Policy:
         for row in tokens:
             stop = next((place for place, token in enumerate(row) if token in ends), None)
             cut.append(row if stop is None else row[: stop + 1])
-        texts = self._tokenizer.batch_decode(cut, skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(cut, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [
             Completion(ids, values[: len(ids)], text, ids[-1] in ends)
             for ids, values, text in zip(cut, logprobs, texts, strict=True)
