@@ -1,1 +1,1 @@
-"""The login service: page, sessions, keystore, worker API and the outbox that signs what the node sends to the chain."""
+"""The login service: page, sessions, wallet, worker API, and the outbox that alone signs what the node sends."""

@@ -102,7 +102,7 @@ class LoginNode:
                     chain_total=chain.rewards if chain else None,
                     wins=chain.wins if chain else None,
                     votes=chain.votes if chain else None,
-                )  # fmt: skip
+                )
             )
         whole, oldest = identity_state.of_service(situation, known), self.store.oldest_unfinished()
         finished = (State.DELIVERED.value, State.REJECTED.value)
@@ -115,7 +115,8 @@ class LoginNode:
                 for kind in Kind
             },
             submissions={
-                kind: {state: n for state, n in of_kind.items() if state in finished} for kind, of_kind in counts.items()
+                kind: {state: n for state, n in by_state.items() if state in finished}
+                for kind, by_state in counts.items()
             },
             oldest_pending_seconds=time.time() - oldest if oldest is not None else 0.0,
             last_error=self.writer.last_error,

@@ -67,10 +67,10 @@ PHASES = {
     "stopped": "stopped",
 }
 
-CLAIM_WRONG_TOKEN = (
+CLAIM_REFUSED = (
     "That is not the current setup token. It is made anew at every start: look at the end of the log again."
 )
-CLAIM_SHORT_PASSWORD = "The password needs 10 to 256 characters."
+TOO_SHORT = "The password needs 10 to 256 characters."
 CLAIM_MISMATCH = "The two passwords differ."
 CLAIM_TAKEN = "This node has an owner already."
 LOGIN_WRONG = "That is not the password."

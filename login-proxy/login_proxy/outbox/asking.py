@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from swarm_core.errors import Unavailable
+from swarm_core.errors import SwarmError, Unavailable
 
 T = TypeVar("T")
 Question = Callable[[], Awaitable[T]]
@@ -21,28 +21,31 @@ _ROUNDS = 6
 
 
 async def ask_all(questions: Sequence[Question[T]]) -> list[T | Unavailable]:
-    """Answers in order. A failed question answers its Unavailable; after several failures the rest is not asked."""
+    """Answers in order. A failed question answers its Unavailable; after several failures the rest is not asked.
+
+    Raises the first other SwarmError. An answer may itself be an exception object.
+    """
     gate = asyncio.Semaphore(PARALLEL)
     failures: list[Unavailable] = []
 
-    async def one(question: Question[T]) -> T | Unavailable:
+    async def one(question: Question[T]) -> tuple[T | Unavailable | None, BaseException | None]:
         async with gate:
             if len(failures) >= _GIVE_UP_AFTER:
-                return failures[-1]
+                return failures[-1], None
             try:
-                return await question()
+                return await question(), None
             except Unavailable as error:
                 failures.append(error)
-                return error
+                return error, None
+            except SwarmError as error:
+                return None, error
 
     # all are waited for: one that raised must not leave others running behind the next step
-    results = await asyncio.gather(*(one(question) for question in questions), return_exceptions=True)
-    answers: list[T | Unavailable] = []
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, Unavailable):
-            raise result
-        answers.append(result)
-    return answers
+    results = await asyncio.gather(*(one(question) for question in questions))
+    for _, raised in results:
+        if raised is not None:
+            raise raised
+    return [cast("T | Unavailable", answer) for answer, _ in results]
 
 
 async def ask_until_answered(questions: Sequence[Question[T]]) -> list[T]:

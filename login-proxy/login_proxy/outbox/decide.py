@@ -32,7 +32,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Facts:
-    """What the chain shows after it refused: its round and stage, who owns the peer, whether the intent's effect is there."""
+    """What the chain shows after it refused: round and stage, the peer's owner, whether the effect is there."""
 
     account: str
     round: int
@@ -50,7 +50,7 @@ class Verdict:
 
 
 def on_contract_error(name: str, request: Request, tries: int, facts: Facts) -> Verdict:
-    """The verdict on an intent that the contract refused with the custom error `name` after `tries` earlier refusals."""
+    """The verdict on an intent that the contract refused with the error `name`, after `tries` earlier refusals."""
     ours = same_account(facts.owner, facts.account)
     if facts.owner is not None and not ours:
         return Verdict(Action.OWNED_BY_OTHER)

@@ -63,7 +63,7 @@ class ChainWatch:
         return await self._chain.block_hash(seen.number) != seen.hash
 
     async def look_back(self, account: str) -> list[Intent]:
-        """Ask about delivered intents, newest first, until a whole chunk is there; recall and return the missing ones."""
+        """Ask about delivered intents, newest first, until a whole chunk is there; recall the missing ones."""
         missing: list[Intent] = []
         offset = 0
         while True:

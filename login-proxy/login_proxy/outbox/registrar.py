@@ -48,7 +48,7 @@ class Registrar:
         self.foreign: dict[str, str] = {}
 
     def doubt(self, peer_id: str) -> None:
-        """The chain contradicts what is believed about the peer: read its owner again before anything is sent for it."""
+        """The chain contradicts what is believed about the peer: read its owner before anything is sent for it."""
         self.registered.discard(peer_id)
         self._next_read = float("-inf")
 

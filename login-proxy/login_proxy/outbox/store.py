@@ -46,7 +46,7 @@ class OutboxStore:
         self._db.close()
 
     def retarget(self, target: Target) -> None:
-        """Work for another target from now on: what waits for the old one is parked, what waited for the new one goes on."""
+        """Work for another target: what waits for the old one is parked, what waited for the new one goes on."""
         self.target, self._tag = target, target.tag
         self._park_other_targets()
 
@@ -79,7 +79,7 @@ class OutboxStore:
         return self._intent(row) if row is not None else None
 
     def sendable(self, limit: int, bound: Collection[str], registered: Collection[str]) -> list[Intent]:
-        """Queued intents that are due, oldest first: `register` of peers in `bound`, others of peers in `registered`."""
+        """Queued and due, oldest first: `register` of peers in `bound`, the others of peers in `registered`."""
         if limit <= 0:
             return []
         rows = self._db.execute(
@@ -147,7 +147,8 @@ class OutboxStore:
     def reward_sums(self) -> dict[str, dict[str, int]]:
         """peer -> state -> sum of rewards."""
         rows = self._db.execute(
-            "SELECT peer_id, state, sum(reward) AS s FROM intents WHERE target = ? AND kind = ? GROUP BY peer_id, state",
+            "SELECT peer_id, state, sum(reward) AS s FROM intents WHERE target = ? AND kind = ?"
+            " GROUP BY peer_id, state",
             (self._tag, Kind.REWARD.value),
         )
         table: dict[str, dict[str, int]] = {}
@@ -213,7 +214,8 @@ class OutboxStore:
         """delivered, rejected -> queued: a registration that the chain does not show is wanted again."""
         with transaction(self._db):
             self._db.execute(
-                "UPDATE intents SET state = ?, reason = '', not_before = 0, updated_at = ? WHERE key = ? AND state IN (?, ?)",
+                "UPDATE intents SET state = ?, reason = '', not_before = 0, updated_at = ?"
+                " WHERE key = ? AND state IN (?, ?)",
                 (State.QUEUED.value, self._clock(), key, State.DELIVERED.value, State.REJECTED.value),
             )
 

@@ -87,9 +87,9 @@ class Page:
         password = form.get("password", "")
         if not self._node.setup_token.matches(form.get("token", "")):
             log.warning("claim refused", reason="wrong setup token")
-            return self._render("claim.html", HTTPStatus.FORBIDDEN, error=texts.CLAIM_WRONG_TOKEN)
+            return self._render("claim.html", HTTPStatus.FORBIDDEN, error=texts.CLAIM_REFUSED)
         if not is_acceptable(password):
-            return self._render("claim.html", HTTPStatus.BAD_REQUEST, error=texts.CLAIM_SHORT_PASSWORD)
+            return self._render("claim.html", HTTPStatus.BAD_REQUEST, error=texts.TOO_SHORT)
         if password != form.get("password_again", ""):
             return self._render("claim.html", HTTPStatus.BAD_REQUEST, error=texts.CLAIM_MISMATCH)
         try:
