@@ -52,8 +52,8 @@ from hivemind.utils.logging import use_hivemind_log_handler  # noqa: E402
 from hivemind.utils.multiaddr import Multiaddr  # noqa: E402
 
 __all__ = [
-    "DHTID", "P2P", "BytesValue", "DHTNode", "Multiaddr", "OpenCalls", "P2PContext", "P2PDaemonError", "P2PHandlerError",
-    "PeerID", "ServicerBase", "dht_pb2", "quiet_logs", "use_socket_directory",
+    "DHTID", "P2P", "BytesValue", "DHTNode", "Multiaddr", "OpenCalls", "P2PContext", "P2PDaemonError",
+    "P2PHandlerError", "PeerID", "ServicerBase", "dht_pb2", "quiet_logs", "use_socket_directory",
 ]  # fmt: skip
 
 
