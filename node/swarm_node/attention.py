@@ -43,13 +43,14 @@ def unsupported_reason(model: Any, longest: int) -> str | None:
     config = model.config.get_text_config()
     if config.model_type not in SUPPORTED_MODEL_TYPES:
         return f"model type {config.model_type} is not among {', '.join(sorted(SUPPORTED_MODEL_TYPES))}"
-    layer_types = set(getattr(config, "layer_types", None) or ["full_attention"])
+    listed = getattr(config, "layer_types", None)
+    layer_types = set(listed or ["full_attention"])
     window = getattr(config, "sliding_window", None)
     if layer_types != {"full_attention"} and not (
         layer_types <= {"full_attention", "sliding_attention"} and window is not None and longest <= window
     ):
         return f"layers of type {', '.join(sorted(layer_types))} with {longest} tokens"
-    if "layer_types" not in config.to_dict() and window is not None and longest > window:
+    if listed is None and window is not None and longest > window:
         return f"a sliding window of {window} with {longest} tokens"
     if getattr(config, "attn_logit_softcapping", None) is not None:
         return "soft-capped attention scores"
