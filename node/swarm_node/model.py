@@ -70,14 +70,12 @@ def load(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
-    from transformers.utils import logging as transformers_logging
 
     source = _source(name)
     options: dict[str, Any] = {"cache_dir": cache_directory, "local_files_only": local_files_only}
     attention.register()
     transformers_logging.disable_progress_bar()  # a log has lines, not bars
     if Path(source).is_dir():  # the bar is for downloads
-        transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model, info = AutoModelForCausalLM.from_pretrained(
