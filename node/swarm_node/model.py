@@ -74,8 +74,8 @@ def load(
     source = _source(name)
     options: dict[str, Any] = {"cache_dir": cache_directory, "local_files_only": local_files_only}
     attention.register()
-    transformers_logging.disable_progress_bar()  # a log has lines, not bars
     if Path(source).is_dir():  # the bar is for downloads
+        transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model, info = AutoModelForCausalLM.from_pretrained(
