@@ -10,10 +10,12 @@ from __future__ import annotations
 COMPOSE_NAMES = frozenset(
     {
         "SWARM_BIND_ADDRESS",
-        "SWARM_DEVICE_IMAGE",
         "SWARM_EXPORTER_PUBLISHED_PORT",
         "SWARM_GRAFANA_PORT",
+        "SWARM_IMAGE_TAG",
         "SWARM_LOCAL_PEERS",
+        "SWARM_LOCAL_SWARM",
+        "SWARM_NODE_MEMORY",
         "SWARM_P2P_BIND",
         "SWARM_PROMETHEUS_PORT",
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import tempfile
 from pathlib import Path
 
 from pydantic import Field
@@ -51,9 +52,17 @@ async def start(service: Service, settings: PeerSettings) -> None:
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         environment[name] = str(directory)
     environment["SWARM_NODE_NAME"] = f"peer-{slot}"
+    _link_for_healthcheck(directories["SWARM_RUN_DIR"])
     log.info("slot taken", slot=slot)
     for program in ("swarm-dht", "swarm-node"):
         service.spawn(program, _child(service, program, environment))
+
+
+def _link_for_healthcheck(run_dir: Path) -> None:
+    """`peer` in the container's temporary directory leads to the slot's sockets, whichever slot it is."""
+    link = Path(tempfile.gettempdir()) / "peer"
+    link.unlink(missing_ok=True)
+    link.symlink_to(run_dir)
 
 
 def _take_slot(service: Service, directory: Path) -> int:
