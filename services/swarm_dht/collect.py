@@ -104,9 +104,12 @@ class Collector:
                 patience = min(left, _HEDGE_SECONDS) if waiting else left
                 done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 width = width if done else width + 1  # nobody answered in time: ask one more beside them
+                for task in done:
+                    task.result()  # peers' faults are counted inside: what comes out here is ours
         finally:
             for task in pending:
                 task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
         return result
 
     async def _ask(self, peer: str, seconds: float, request: CollectRequest, result: Collected) -> None:
