@@ -14,18 +14,18 @@ _SECONDS = 3.0
 
 def probe(target: str) -> str | None:
     """None when `target` answers 2xx, else why not."""
+    address: str | tuple[str, int]
     try:
         if target.startswith("unix:"):
             _, path, url = target.split(":", 2)
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(_SECONDS)
-            connection.connect(path)
+            family, address = socket.AF_UNIX, path
         else:
             host, _, rest = target.removeprefix("http://").partition("/")
             name, _, port = host.partition(":")
-            url = "/" + rest
-            connection = socket.create_connection((name, int(port or 80)), timeout=_SECONDS)
-        with connection:
+            url, family, address = "/" + rest, socket.AF_INET, (name, int(port or 80))
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_SECONDS)
+            connection.connect(address)
             connection.sendall(f"GET {url} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
             status = connection.recv(64).split(b" ")
     except (OSError, ValueError) as error:

@@ -96,11 +96,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\r", "\\r")
+    """`text` without line breaks and terminal control, whoever wrote it."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = _one_line(str(value))
-    return json.dumps(text) if " " in text or not text or "=" in text else text
+    text = str(value)
+    return text if text.isprintable() and text and not {" ", "="} & set(text) else json.dumps(text)

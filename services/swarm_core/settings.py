@@ -37,18 +37,19 @@ SecretFile = Annotated[Path, AfterValidator(_readable_file)]
 
 
 def read_secret(path: Path) -> str:
-    """The secret in `path`, stripped. Raises ConfigError if it is missing, empty or too long."""
+    """The secret in `path`, stripped. Raises ConfigError if it is missing, empty, too long or not ASCII."""
     try:
         text = path.read_bytes()[: _MAX_SECRET_BYTES + 1]
     except OSError as error:
         raise ConfigError(
             f"The secret file {path} cannot be read ({error.strerror}).", "check the volume and its owner"
         ) from error
-    if len(text) > _MAX_SECRET_BYTES or not text.strip():
+    if len(text) > _MAX_SECRET_BYTES or not text.strip() or not text.isascii():
         raise ConfigError(
-            f"The secret file {path} is empty or too long.", "delete it so that it is made again, or restore it"
+            f"The secret file {path} is empty, too long or not plain text.",
+            "delete it so that it is made again, or restore it",
         )
-    return text.decode("ascii", errors="strict").strip()
+    return text.decode("ascii").strip()
 
 
 class SwarmSettings(BaseSettings):
@@ -65,8 +66,11 @@ class SwarmSettings(BaseSettings):
         populate_by_name=True,
     )
 
-    env_version: Literal[1] = Field(
-        1, description="Schema version of .env; raised when a variable changes its meaning."
+    env_version: int = Field(
+        ENV_VERSION,
+        ge=ENV_VERSION,
+        le=ENV_VERSION,
+        description="Schema version of .env; raised when a variable changes its meaning.",
     )
     log_format: Literal["text", "json"] = Field("text", description="Log lines as text for a terminal or as JSON.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log lines shown.")

@@ -33,6 +33,9 @@ def bind_unix(path: Path) -> socket.socket:
         previous = os.umask(0o117)
         try:
             server.bind(str(path))
+        except OSError:
+            server.close()
+            raise
         finally:
             os.umask(previous)
     except OSError as error:
