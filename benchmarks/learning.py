@@ -182,10 +182,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--control-seeds", type=int, default=1, help="seeds that the two controls run with")
+    parser.add_argument("--control-seeds", type=int, help="seeds that the two controls run with (default: all)")
     parser.add_argument("--processes", type=int, default=min(2, len(os.sched_getaffinity(0))))
     options = parser.parse_args()
-    report = measure(options.rounds, options.seeds, options.control_seeds, options.processes)
+    control_seeds = options.seeds if options.control_seeds is None else options.control_seeds
+    report = measure(options.rounds, options.seeds, control_seeds, options.processes)
     print(table(report), file=sys.stderr if options.json else sys.stdout)
     if options.json:
         print(json.dumps(report))
