@@ -56,6 +56,14 @@ def parse_announced(text: str) -> Address:
     raise ValueError(f"{text[:80]!r} must end in /tcp/PORT or /udp/PORT/quic-v1")
 
 
+def parse_known(text: str) -> Address | None:
+    """The address in `text` as p2pd wrote it, None when it is of a kind that cannot be dialled again (a relay)."""
+    try:
+        return parse_announced(text.partition("/p2p/")[0])
+    except ValueError:
+        return None
+
+
 def parse_bootnode(text: str) -> Bootnode:
     """The bootnode in `text`, a multiaddr with /p2p/<peer id>. Raises ValueError that says what is wrong."""
     address, separator, peer_id = text.rpartition("/p2p/")

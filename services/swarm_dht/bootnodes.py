@@ -49,6 +49,10 @@ class Bootnodes:
             self.news.set()
         self._entries = entries
 
+    def ids(self) -> set[str]:
+        """Peer ids of all bootnodes."""
+        return {entry.bootnode.peer_id for entry in self._entries}
+
     def missing(self, connected: Collection[str], table: Collection[str]) -> list[Entry]:
         """Bootnodes that are not both connected and in the routing table; the connected ones' errors are cleared."""
         missing = []

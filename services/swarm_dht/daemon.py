@@ -26,6 +26,7 @@ from swarm_dht.counters import Counters
 from swarm_dht.generation import Carried, Generation, P2pdOptions
 from swarm_dht.key_file import KEY_NAME
 from swarm_dht.membership import Membership
+from swarm_dht.port import port_problem
 from swarm_dht.servicer import RolloutExchange
 from swarm_dht.settings import DhtSettings, split
 from swarm_dht.shelf import PublishedGroup, Shelf
@@ -136,6 +137,8 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     carried = Carried()
 
     async def start(number: int) -> Generation:
+        if (problem := port_problem(str(settings.p2p_host), settings.p2p_port)) is not None:
+            raise OSError(problem)
         return await Generation.start(number, options, carried, servicer)
 
     bootnodes = Bootnodes(split(settings.bootnodes), key.peer_id)

@@ -21,7 +21,7 @@ async def start(service: Service, settings: DhtSettings) -> None:
         lock.close()
 
     service.on_close("key lock", unlock)
-    await wait_free(settings.p2p_host, settings.p2p_port, _PORT_SECONDS)
+    await wait_free(str(settings.p2p_host), settings.p2p_port, _PORT_SECONDS)
     key = load_or_create(settings.key_dir)
     sockets = socket_directory(settings.key_dir)
 
@@ -32,8 +32,8 @@ async def start(service: Service, settings: DhtSettings) -> None:
     libp2p.quiet_logs()
     libp2p.use_socket_directory(sockets)
     daemon = build(settings, key)
-    daemon.start(service)
     serve_unix(service, make_app(daemon), settings.run_dir / "dht.sock")
+    daemon.start(service)
     log.info("daemon up", peer=key.peer_id, port=settings.p2p_port, bootnodes=len(daemon.bootnodes))
 
 

@@ -14,6 +14,7 @@ from collections import OrderedDict
 
 from swarm_core.log import get_logger
 from swarm_core.runner import Service
+from swarm_dht.addresses import parse_known
 from swarm_dht.backoff import Backoff
 from swarm_dht.bootnodes import Bootnodes, answers
 from swarm_dht.generation import CALL_ERRORS, Generation
@@ -25,6 +26,7 @@ _LIVENESS_SECONDS = 20.0
 _MAX_KNOWN = 512
 _MAX_CLOCKS = 32
 _REDIALS = 16
+_MAX_ABSENT = 64
 _PINGS = 3
 log = get_logger("membership")
 
@@ -39,6 +41,7 @@ class Membership:
         self._rng = rng
         self._backoff = Backoff(0.5, _TICK_SECONDS, rng)
         self._suspects: set[str] = set()
+        self._absent: OrderedDict[str, list[str]] = OrderedDict()  # gone peers, tried again when we are alone
         self._clocks: OrderedDict[str, float] = OrderedDict()
         self._walked_at = 0.0
         self._checked_at = 0.0
@@ -61,10 +64,6 @@ class Membership:
         """Peers in the routing table."""
         generation = self._supervisor.generation
         return len(generation.table()) if generation is not None else 0
-
-    def addresses(self, peer: str) -> list[str]:
-        """Addresses remembered of `peer`."""
-        return self.known.get(peer, [])
 
     def succeeded(self, peer: str) -> None:
         """`peer` answered something."""
@@ -113,8 +112,7 @@ class Membership:
         was_alone = not table
         work = [self._join_bootnode(generation, entry) for entry in self._bootnodes.missing(connected, table)]
         if was_alone or self.attempted < generation.number:
-            strangers = [peer for peer in reversed(self.known) if peer not in connected][:_REDIALS]
-            work += [self._rejoin(generation, peer) for peer in strangers if self.known[peer]]
+            work += [self._rejoin(generation, peer) for peer in self._strangers(set(connected))]
         work += [self._ping(generation, peer) for peer in self._to_ping(set(connected), table)]
         await asyncio.gather(*work)
         if generation.table():
@@ -140,12 +138,30 @@ class Membership:
         entry.error = ""
         await self._ping(generation, entry.bootnode.peer_id)
 
-    async def _rejoin(self, generation: Generation, peer: str) -> None:
+    def _strangers(self, connected: set[str]) -> list[str]:
+        """Peers with remembered addresses that we are not connected to, the latest first; no bootnodes."""
+        peers = [*reversed(self.known), *reversed(self._absent)]
+        left_out = connected | self._bootnodes.ids()
+        return [peer for peer in dict.fromkeys(peers) if peer not in left_out and self._addresses(peer)][:_REDIALS]
+
+    def _addresses(self, peer: str) -> list[str]:
+        return self.known.get(peer) or self._absent.get(peer, [])
+
+    async def reconnect(self, generation: Generation, peer: str) -> bool:
+        """Dial `peer` where it was last seen, if something listens there; whether that worked."""
+        parsed = [address for text in self._addresses(peer) if (address := parse_known(text)) is not None]
+        listening = [address.text for address in parsed if await answers(address)]
+        if not listening:
+            return False
         try:
-            await generation.dial(peer, self.known[peer])
+            await generation.dial(peer, listening)
         except CALL_ERRORS:
-            return
-        await self._ping(generation, peer)
+            return False
+        return True
+
+    async def _rejoin(self, generation: Generation, peer: str) -> None:
+        if await self.reconnect(generation, peer):
+            await self._ping(generation, peer)
 
     async def _ping(self, generation: Generation, peer: str) -> None:
         try:
@@ -153,8 +169,7 @@ class Membership:
         except CALL_ERRORS as error:
             self._suspects.discard(peer)
             if not generation.lost.is_set():
-                self.known.pop(peer, None)
-                self._clocks.pop(peer, None)
+                self._forget(peer)
             log.debug("peer gone", peer=peer, error=repr(error))
             return
         self.succeeded(peer)
@@ -171,8 +186,17 @@ class Membership:
         for peer in await generation.walk(own=joining):
             self._remember(peer, [])
 
+    def _forget(self, peer: str) -> None:
+        self._clocks.pop(peer, None)
+        addresses = self.known.pop(peer, [])
+        if addresses:
+            self._absent[peer] = addresses
+            while len(self._absent) > _MAX_ABSENT:
+                self._absent.popitem(last=False)
+
     def _remember(self, peer: str, addresses: list[str]) -> None:
-        self.known[peer] = addresses or self.known.get(peer, [])
+        self.known[peer] = addresses or self._addresses(peer)
+        self._absent.pop(peer, None)
         self.known.move_to_end(peer)
         while len(self.known) > _MAX_KNOWN:
             self.known.popitem(last=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -16,7 +17,7 @@ class DhtSettings(SwarmSettings):
 
     run_dir: Path = Field(Path("/run/swarm"), description="Directory of dht.sock.")
     key_dir: Path = Field(Path("/keys/peer"), description="Directory of the peer key swarm.pem; made on first start.")
-    p2p_host: str = Field("0.0.0.0", description="IPv4 address that libp2p listens on.")  # noqa: S104 - a peer is public
+    p2p_host: IPv4Address = Field(IPv4Address(0), description="IPv4 address that libp2p listens on; 0.0.0.0: all.")
     p2p_port: int = Field(38751, ge=1, le=65535, description="Port of libp2p, TCP and UDP (QUIC).")
     announce: str = Field("", description="Addresses told to others, comma separated multiaddrs; unset: the own ones.")
     bootnodes: str = Field("", description="Bootnodes besides the chain's, comma separated multiaddrs with /p2p/<id>.")

@@ -78,15 +78,7 @@ class SwarmTransport:
                 if time.monotonic() + _RETRY_SECONDS >= min(end, patient_until):
                     raise
             await asyncio.sleep(_RETRY_SECONDS)
-            await self._dial(generation, peer)
-
-    async def _dial(self, generation: Generation, peer: str) -> None:
-        addresses = self._membership.addresses(peer)
-        if addresses:
-            try:
-                await generation.dial(peer, addresses)
-            except CALL_ERRORS:
-                return  # the next fetch says why
+            await self._membership.reconnect(generation, peer)
 
     def _memory(self, peer: str) -> _Memory:
         memory = self._peers.setdefault(peer, _Memory())

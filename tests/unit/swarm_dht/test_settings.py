@@ -19,7 +19,7 @@ def _directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_defaults() -> None:
     settings = load(DhtSettings)
-    assert (settings.p2p_host, settings.p2p_port, settings.max_age_seconds) == ("0.0.0.0", 38751, 600.0)
+    assert (str(settings.p2p_host), settings.p2p_port, settings.max_age_seconds) == ("0.0.0.0", 38751, 600.0)
     assert (settings.announce, settings.bootnodes) == ("", "")
     assert DhtSettings.model_fields["run_dir"].default == Path("/run/swarm")
     assert DhtSettings.model_fields["key_dir"].default == Path("/keys/peer")
@@ -40,6 +40,7 @@ def test_good_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SWARM_ANNOUNCE", "/ip4/203.0.113.7/tcp/0"),
         ("SWARM_BOOTNODES", "/ip4/203.0.113.7/tcp/38751"),
         ("SWARM_P2P_PORT", "70000"),
+        ("SWARM_P2P_HOST", "::"),
         ("SWARM_MAX_AGE_SECONDS", "0"),
     ],
 )
