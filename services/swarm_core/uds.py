@@ -83,7 +83,10 @@ def serve(service: Service, app: Any, listener: socket.socket, name: str, **opti
         server.should_exit = True
 
     async def body() -> None:
-        await server.serve(sockets=[listener])
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            listener.close()  # uvicorn leaves sockets that it was handed open
 
     service.spawn(name, body())
     service.on_close(name, close)
