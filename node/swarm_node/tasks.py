@@ -50,6 +50,11 @@ class Task:
     def is_held_out(self) -> bool:
         return is_held_out(self.question)
 
+    @property
+    def answerable(self) -> bool:
+        """False for a defect of reasoning-gym 0.1.25: base_conversion may have an empty answer key for the number 0."""
+        return bool(self.answer or self.entry["metadata"].get("example_answer"))
+
 
 @dataclass(frozen=True)
 class DatasetSpec:
@@ -133,7 +138,7 @@ class TaskSet:
     def _draw_one(self, rng: random.Random, name: str, held_out: bool) -> Task:
         for _ in range(MAX_DRAWS):
             task = self.make(name, rng.randint(0, MAX_SEED))
-            if task.is_held_out == held_out:
+            if task.is_held_out == held_out and task.answerable:
                 return task
         raise ConfigError(
             f"Dataset {name!r} has no question on the {'held-out' if held_out else 'training'} side of the split.",

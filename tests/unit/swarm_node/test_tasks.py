@@ -91,6 +91,15 @@ def test_the_answer_key_scores_one(task_set: TaskSet) -> None:
         assert score(f"so <answer>{key_of(task)}</answer>", task) == 1.0, task.name
 
 
+def test_a_question_without_an_answer_is_never_asked(tmp_path: Path) -> None:
+    path = tmp_path / "set.yaml"
+    path.write_text("datasets: [{name: base_conversion, params: {min_value: 0, max_value: 1}}]")
+    task_set = TaskSet.load(str(path))
+    made = [task_set.make("base_conversion", seed) for seed in range(50)]
+    assert any(not task.answerable for task in made)
+    assert all(task.answer for task in task_set.sample("s", "p", 0, 50))
+
+
 def test_a_peers_claim_is_recomputed(task_set: TaskSet) -> None:
     task = task_set.sample("s", "peer", 1, 1)[0]
     assert task_set.verify(task.name, task.seed, task.question, task.answer) == task

@@ -121,12 +121,12 @@ def test_reward_in_memory_equals_reward_after_reload(
     assert any(any(rollout.rewards) for rollout in after)
 
 
-def test_starting_reward_is_where_a_swarm_can_learn(shipped: tuple[Any, Any], tasks: TaskSet) -> None:
-    """Sampled at temperature 1 on the training split; greedy is far better: the headroom phase did its work."""
+def test_it_samples_badly_and_knows_better(shipped: tuple[Any, Any], tasks: TaskSet) -> None:
+    """The headroom phase did its work. The exact range of the starting reward is test_learning's, on more questions."""
     frozen = learner(*shipped, tasks)
-    sampled = frozen.evaluate_train(400, seed=1)
-    greedy = frozen.evaluate_train(400, seed=1, greedy=True)
-    assert 0.13 <= sampled <= 0.22
+    sampled = frozen.evaluate_train(96, seed=1)
+    greedy = frozen.evaluate_train(96, seed=1, greedy=True)
+    assert 0.10 <= sampled <= 0.25
     assert greedy > 2 * sampled
 
 
@@ -156,7 +156,7 @@ def test_the_template_renders_no_system_turn(shipped: tuple[Any, Any]) -> None:
 
 def test_every_prompt_and_answer_fits(shipped: tuple[Any, Any], tasks: TaskSet) -> None:
     prompts, limit = Prompts(shipped[1]), embedded_hyperparameters().max_completion_length
-    for task in tasks.sample("s", "p", 1, 300):
+    for task in tasks.sample("s", "p", 1, 200):
         assert len(prompts.encode(task.question)) < 64
         answer = f"<answer>{task.answer}</answer>"
         assert len(prompts.encode_completion(answer, limit + 1)) <= limit
