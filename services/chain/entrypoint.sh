@@ -49,9 +49,7 @@ pause() { # seconds; a signal ends it
   kill "$sleeper" 2>/dev/null
 }
 
-mark() { stat -c '%y %s' "$live" 2>/dev/null; }
-
-size() { stat -c %s "$live" 2>/dev/null || echo 0; }
+mark() { stat -c '%s %y' "$live" 2>/dev/null || echo 0; } # size in bytes, then when it was written
 
 complete() { # whether the dump in $live was written to its end
   case $(tail -c 32 "$live" 2>/dev/null) in *'"historical_states":null}') return 0 ;; esac
@@ -61,7 +59,7 @@ complete() { # whether the dump in $live was written to its end
 # Puts the dump on the volume if it changed. A dump that anvil is still writing is left for the next time.
 save() {
   before=$(mark)
-  if [ -z "$before" ] || [ "$before" = "$saved_mark" ] || ! complete; then return 0; fi
+  if [ "$before" = "$saved_mark" ] || ! complete; then return 0; fi
   sum=$(cksum <"$live")
   if [ "$sum" = "$saved_sum" ]; then
     saved_mark=$before
@@ -89,8 +87,9 @@ compact() {
 
 # Starts anvil on $live (a new chain if there is none); 0 when it answers.
 start() {
-  allowed=$(($(size) + GROWTH))
-  interval=$((allowed / 8388608))
+  seen=$(mark)
+  allowed=$((${seen%% *} + GROWTH))
+  interval=$((allowed / 4194304)) # seconds between dumps: a larger state is dumped less often
   [ "$interval" -ge 2 ] || interval=2
   HOME=$work anvil --host "$host" --port "$port" --chain-id "$chain_id" --gas-price 0 --base-fee 0 --accounts 0 \
     --no-cors --quiet --state "$live" --state-interval "$interval" \
@@ -163,7 +162,7 @@ while [ -z "$stopping" ]; do
     fail 1 "anvil ended with code $code. $(tail -n 1 "$work/anvil.log")"
   fi
   save
-  if [ "$(size)" -gt "$allowed" ]; then
+  if [ "${before%% *}" -gt "$allowed" ]; then
     say info "Dropping old blocks."
     stop
     save
