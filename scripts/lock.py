@@ -38,6 +38,7 @@ def main() -> None:
         write("light", light)
         swarm = solve(["--extra", "swarm", "--constraint", str(constraints)], cpu=True)
         write("swarm", portable_torch(swarm, torch_hashes))
+        write("tools", solve(["--extra", "tools", "--constraint", str(constraints)], cpu=True))
         write("cuda", solve(["--extra", "swarm", "--constraint", str(constraints)], cpu=False))
         backend = Path(folder) / "build.in"
         backend.write_text("\n".join(build_requirements()) + "\n")

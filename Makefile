@@ -1,0 +1,66 @@
+# One command each; `make help` lists them. Needed on the host: Docker with Compose, Python 3.11, make.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+VENV ?= .venv
+PYTHON ?= python3.11
+REPORTS ?= build/reports
+# PyTorch's CPU builds; not asked where PIP_FIND_LINKS names a folder with the wheel
+export TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PYTEST = $(PY) -m pytest --junitxml $(REPORTS)/$@.xml
+TOOLS_IMAGE := rl-swarm/tools:local
+# tests that need Node
+IN_TOOLS := tests/integration/swarm_chain/test_build.py
+
+.PHONY: help venv check test unit interfaces integration tools e2e lock up down logs mutation
+help: ## this list
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+
+venv: $(STAMP) ## .venv from the hashed development lock, with the project in it
+$(STAMP): locks/dev.txt pyproject.toml scripts/install-lock
+	$(PYTHON) -m venv $(VENV)
+	if ! command -v cc >/dev/null || ! $(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then \
+	    docker build -q -f Dockerfile.cpu --target source-wheels -o build/source-wheels . ; export SOURCE_WHEELS=build/source-wheels; fi; \
+	scripts/install-lock locks/dev.txt $(PY)
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+check: $(STAMP) ## ruff, mypy --strict, module sizes, import layers
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/interfaces/test_import_layers.py tests/interfaces/test_module_sizes.py
+
+test: check unit interfaces integration tools ## checks and every test but the end-to-end ones
+unit: $(STAMP)
+	$(PYTEST) tests/unit
+interfaces: $(STAMP)
+	$(PYTEST) tests/interfaces
+integration: $(STAMP)
+	$(PYTEST) tests/integration $(addprefix --ignore=,$(IN_TOOLS))
+tools: ## tests that need Node, in an image that has it
+	docker build -q -f Dockerfile.cpu --target tools -t $(TOOLS_IMAGE) .
+	mkdir -p $(REPORTS)
+	docker run --rm --init --network none -v "$(CURDIR)":/repo:ro $(TOOLS_IMAGE) \
+	    python -m pytest -p no:cacheprovider --junitxml /tmp/report.xml $(IN_TOOLS) -o junit_logging=no \
+	    && echo passed > $(REPORTS)/tools.passed
+
+e2e: $(STAMP) ## whole swarms under Compose: start, claim, kill, break, measure
+	docker build -q -f Dockerfile.cpu --target tools -t $(TOOLS_IMAGE) .
+	$(PYTEST) -x tests/e2e
+
+lock: $(STAMP) ## solve the hashed locks anew
+	$(PY) scripts/lock.py
+
+up: ## check the host, then start the swarm and wait until it is healthy
+	python3 scripts/preflight.py
+	docker compose up --build --detach --wait
+down: ## stop the swarm; keys, state and chain stay
+	docker compose down
+logs: ## follow the log of every service
+	docker compose logs --follow --tail 50
+
+mutation: $(STAMP) ## mutate wire records, sampler, advantages and outbox; fails under 80 % killed
+	$(PY) scripts/mutation.py
