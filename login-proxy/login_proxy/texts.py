@@ -67,9 +67,7 @@ PHASES = {
     "stopped": "stopped",
 }
 
-CLAIM_REFUSED = (
-    "That is not the current setup token. It is made anew at every start: look at the end of the log again."
-)
+CLAIM_REFUSED = "That is not the current setup token. It is made anew at every start: look at the end of the log again."
 TOO_SHORT = "The password needs 10 to 256 characters."
 CLAIM_MISMATCH = "The two passwords differ."
 CLAIM_TAKEN = "This node has an owner already."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.chains import LocalChain
-from tests.support.login_service import Daemon, Login
+from tests.support.login_service import Daemon, FaultyRpc, Login
 
 from swarm_core.identity import PeerKey, generate_key, parse_key
 
@@ -44,3 +44,11 @@ def make_daemon() -> Iterator[Callable[[Path, PeerKey], Daemon]]:
     yield make
     for daemon in made:
         daemon.close()
+
+
+@pytest.fixture
+def faulty_rpc(chain: LocalChain) -> Iterator[FaultyRpc]:
+    """An RPC of `chain` that can be made to fail."""
+    proxy = FaultyRpc(chain.rpc_url)
+    yield proxy
+    proxy.close()
