@@ -42,7 +42,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._book = _Book.model_validate(read_json(path) or {})
+            found = read_json(path)
+            self._book = _Book() if found is None else _Book.model_validate(found)
         except (ValueError, ValidationError) as error:
             raise ConfigError(
                 f"The ledger {path} is damaged.",

@@ -1,0 +1,98 @@
+"""Mutation run (`make mutation`): how much of what matters most would a test notice if it were wrong?
+
+mutmut changes the modules below one place at a time and runs the unit tests of that module against each change.
+Prints killed and total per module; exits 1 when a module is below 80 %. The run happens in a copy (`build/mutation`),
+so the working tree is never changed and only the tests that matter are collected.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / "build" / "mutation"
+LEAST = 0.80
+SECONDS = 1500
+PACKAGES = ("services/swarm_core", "services/swarm_chain", "node/swarm_node", "login-proxy/login_proxy")
+# module -> its tests, all below tests/unit; a module's tests need no other conftest than the unit tier's
+TARGETS = {
+    "swarm_core/records.py": ("swarm_core/test_records.py",),
+    "swarm_node/sampler.py": ("swarm_node/test_sampler.py",),
+    "swarm_node/advantages.py": ("swarm_node/test_advantages.py",),
+}
+OUTBOX = ("asking", "decide", "delivery", "flight", "intents", "nonces", "reconcile", "registrar", "store", "writer")
+OUTBOX_TESTS = ("login_proxy/outbox",)
+KILLED = frozenset({1, 3, 24, 36, -24, 152, 255})  # exit codes of a noticed change: failed, broken or too slow
+NOT_A_MUTANT = frozenset({34})  # excluded on purpose
+
+
+def targets() -> dict[str, tuple[str, ...]]:
+    """Every module to change with its tests."""
+    return TARGETS | {f"login_proxy/outbox/{name}.py": OUTBOX_TESTS for name in OUTBOX}
+
+
+def prepare(modules: dict[str, tuple[str, ...]]) -> None:
+    """A flat copy of the packages, the chosen tests and a configuration."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    ignore = shutil.ignore_patterns("__pycache__", "node_modules", "*.safetensors")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, WORK / Path(package).name, ignore=ignore)
+    (WORK / "tests" / "unit").mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "unit" / "conftest.py", WORK / "tests" / "unit")
+    for test in sorted({test for tests in modules.values() for test in tests}):
+        source, copy = ROOT / "tests" / "unit" / test, WORK / "tests" / "unit" / test
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=ignore)
+        else:
+            shutil.copy(source, copy)
+    names = [Path(package).name for package in PACKAGES]
+    options = ["--import-mode=importlib", "-q", "-x", "-p", "no:cacheprovider"]
+    (WORK / "pyproject.toml").write_text(
+        "[tool.mutmut]\n"
+        f"source_paths = {json.dumps(names)}\n"
+        f"only_mutate = {json.dumps(list(modules))}\n"
+        f"pytest_add_cli_args = {json.dumps(options)}\n"
+        'pytest_add_cli_args_test_selection = ["tests/unit"]\n'
+        "use_git_change_detection = false\n"
+        "track_dependencies = false\n"
+        "[tool.pytest.ini_options]\n"
+        'asyncio_mode = "auto"\npythonpath = ["."]\ntimeout = 60\n'
+        'filterwarnings = ["ignore"]\n'
+    )
+
+
+def results(module: str) -> Counter[bool]:
+    """Killed (True) and surviving (False) mutants of `module`."""
+    meta = json.loads((WORK / "mutants" / f"{module}.meta").read_text())
+    codes = [code for code in meta["exit_code_by_key"].values() if code not in NOT_A_MUTANT]
+    return Counter(code in KILLED for code in codes)
+
+
+def main() -> None:
+    """Run everything, or the modules whose names contain one of the arguments."""
+    modules = {m: t for m, t in targets().items() if len(sys.argv) < 2 or any(part in m for part in sys.argv[1:])}
+    prepare(modules)
+    mutmut = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", "2"]
+    with (WORK / "log.txt").open("w") as log:
+        ended = subprocess.run(mutmut, cwd=WORK, stdout=log, stderr=subprocess.STDOUT, timeout=SECONDS)
+    if ended.returncode not in (0, 1) or not (WORK / "mutants").is_dir():
+        sys.exit(f"mutmut failed; its output is in {WORK.relative_to(ROOT)}/log.txt")
+    weak = []
+    for module in modules:
+        count = results(module)
+        share = count[True] / max(count.total(), 1)
+        print(f"{module:40} {count[True]:4}/{count.total():<4} {share:6.1%}")
+        if share < LEAST:
+            weak.append(module)
+    if weak:
+        sys.exit(f"below {LEAST:.0%}: {', '.join(weak)}; see `mutmut results` in {WORK.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
