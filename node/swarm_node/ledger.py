@@ -29,6 +29,7 @@ class Report(BaseModel):
 
 class _Book(BaseModel):
     chain: str = ""
+    peer_id: str = ""
     credited_round: int = -1
     pending: float = 0.0
     handed_over: int = 0
@@ -49,6 +50,15 @@ class Ledger:
                 f"The ledger {path} is damaged.",
                 f"move it away to start a new one; rewards in it are then lost: {path}",
             ) from error
+
+    @property
+    def peer_id(self) -> str:
+        """The peer this node was when the daemon last answered; empty: it never did."""
+        return self._book.peer_id
+
+    def identify(self, peer_id: str) -> None:
+        """Remember the peer id, so that a start without the daemon goes on as the same peer."""
+        self._save(peer_id=peer_id)
 
     @property
     def pending(self) -> float:

@@ -20,7 +20,7 @@ from swarm_core.errors import FatalError, SwarmError, Unavailable
 from swarm_core.identity import is_peer_id
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
-from swarm_core.records import GroupBatch
+from swarm_core.records import GroupBatch, fitting
 from swarm_core.runner import Service
 from swarm_core.status import DhtStatus, RoundRecord, UsedGroup
 from swarm_node.board import Board
@@ -159,7 +159,7 @@ class Worker:
         return await asyncio.to_thread(work, *args, **kwargs)
 
     async def _publish(self, own: list[Rollout], number: int, record: RoundRecord) -> None:
-        groups = tuple(rollout.as_group() for rollout in own if rollout.informative)
+        groups = fitting(rollout.as_group() for rollout in own if rollout.informative)
         if not groups:
             return
         if await self.exchange.publish(GroupBatch(number, time.time(), groups)):
@@ -203,7 +203,7 @@ class Worker:
             await self.exchange.offer_bootnodes(addresses)
 
     async def _submit(self, now: ChainRound | None, own_mean: float, used: list[ScoredGroup]) -> None:
-        if now is not None and self.peer_id and self.reporter.due():
+        if now is not None and self.reporter.due():
             chosen = winner(self.peer_id, own_mean, used, await self._registered({group.peer_id for group in used}))
             self.reporter.make(now.round, now.stage, [chosen], self.peer_id)
         await self.reporter.deliver()
@@ -221,23 +221,28 @@ class Worker:
         return {peer for peer, owner in zip(asked, owners, strict=True) if owner is not None}
 
     async def _wait_for_identity(self) -> None:
-        """The daemon owns the peer key; without its id there is nothing to seed questions and report rewards with."""
-        end = time.monotonic() + _IDENTITY_SECONDS
+        """The daemon owns the peer key. A node that never had an id waits for it: questions and rewards hang on it."""
+        end, told = time.monotonic() + _IDENTITY_SECONDS, False
         while not self.service.stop.is_set() and not self.peer_id:
             status = await self.exchange.status()
             if status is not None:
                 self._set_peer(status.peer_id)
                 await self._offer_bootnodes()
-            elif time.monotonic() > end:
+            elif time.monotonic() > end and self.ledger.peer_id:
                 log.warning("the DHT daemon does not answer, training starts alone", seconds=_IDENTITY_SECONDS)
-                return
+                self._set_peer(self.ledger.peer_id)
             else:
-                await self.service.sleep(0.5)
+                if time.monotonic() > end and not told:
+                    told = True
+                    log.warning("waiting for the DHT daemon, which makes the peer key; look at the lines of swarm-dht")
+                    self.board.state("isolated", "no DHT daemon and no peer id yet")
+                await self.service.sleep(1.0)
 
     def _set_peer(self, peer_id: str) -> None:
         if peer_id != self.peer_id and is_peer_id(peer_id):
             log.info("this peer", peer_id=peer_id, name=peer_name(peer_id))
             self.peer_id = peer_id
+            self.ledger.identify(peer_id)
             self.board.set(peer_id=peer_id, peer_name=peer_name(peer_id))
 
     def _tell(self, record: RoundRecord) -> None:

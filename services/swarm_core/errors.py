@@ -39,9 +39,10 @@ class FatalError(SwarmError):
 
 
 class ConfigError(FatalError):
-    """Settings, or files that settings point at, are wrong."""
+    """Settings, or files that settings point at, are wrong. `problems` lists them singly, when there are several."""
 
     exit_code = EXIT_CONFIG
+    problems: tuple[str, ...] = ()
 
 
 class RecordError(SwarmError):

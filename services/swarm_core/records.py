@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ MAX_GROUP_BYTES = 256 * 1024
 MAX_GROUPS = 64
 MAX_BATCH_BYTES = 1024 * 1024
 MAX_ROUND = 2**53
+
+_BATCH_OVERHEAD, _BLOB_OVERHEAD = 256, 5  # msgpack around the groups, and around each
 
 _GROUP_KEYS = ("v", "task", "seed", "question", "answer", "completions", "rewards")
 _BATCH_KEYS = ("v", "round", "published_at", "groups")
@@ -106,6 +109,21 @@ class GroupBatch:
         if batch.encode() != data:
             raise RecordError("not_canonical")
         return batch
+
+
+def fitting(groups: Iterable[RolloutGroup]) -> tuple[RolloutGroup, ...]:
+    """As many of `groups`, in their order, as are valid and fit into one batch."""
+    kept: list[RolloutGroup] = []
+    room = MAX_BATCH_BYTES - _BATCH_OVERHEAD
+    for group in groups:
+        try:
+            size = len(group.encode()) + _BLOB_OVERHEAD
+        except RecordError:
+            continue
+        if size <= room and len(kept) < MAX_GROUPS:
+            kept.append(group)
+            room -= size
+    return tuple(kept)
 
 
 def _unpack(data: bytes, keys: tuple[str, ...], max_bytes: int, max_array: int) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from swarm_core import log as logging_setup
-from swarm_core.errors import EXIT_FAILURE, FatalError
+from swarm_core.errors import EXIT_FAILURE, ConfigError, FatalError
 from swarm_core.log import get_logger
 from swarm_core.settings import SwarmSettings, load
 
 S = TypeVar("S", bound=SwarmSettings)
 Main = Callable[["Service", S], Awaitable[None]]
+CHECK_FLAG = "--check-settings"
 _TEARDOWN_SECONDS = 8.0  # below Compose's 10 s between SIGTERM and SIGKILL
 
 
@@ -123,8 +124,21 @@ class Service:
         return EXIT_FAILURE
 
 
+def _check(settings_cls: type[SwarmSettings]) -> NoReturn:
+    try:
+        load(settings_cls, probe=False)
+    except ConfigError as error:
+        raise SystemExit(error) from error  # printed by Python, or read by swarm-check
+    raise SystemExit(0)
+
+
 def run(name: str, settings_cls: type[S], main: Main[S]) -> NoReturn:
-    """Load settings, run `main` under a `Service`, exit with its code. The body of every console script."""
+    """Load settings, run `main` under a `Service`, exit with its code. The body of every console script.
+
+    With `--check-settings` the settings are parsed and nothing else happens (see `swarm_core.check`).
+    """
+    if CHECK_FLAG in sys.argv[1:]:
+        _check(settings_cls)
     try:
         settings = load(settings_cls)
     except FatalError as error:

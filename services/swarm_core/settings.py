@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -83,11 +83,11 @@ class SwarmSettings(BaseSettings):
 S = TypeVar("S", bound=SwarmSettings)
 
 
-def load(cls: type[S], **overrides: Any) -> S:
+def load(cls: type[S], *, probe: bool = True, **overrides: Any) -> S:
     """Read `cls` from the environment.
 
-    Raises ConfigError with every problem found: unknown `SWARM_*` names, values that do not parse, directories
-    that cannot be written.
+    Raises ConfigError with every problem found: unknown `SWARM_*` names, values that do not parse, and (`probe`)
+    directories that cannot be written.
     """
     problems = list(_unknown_names(os.environ))
     settings: S | None = None
@@ -95,11 +95,18 @@ def load(cls: type[S], **overrides: Any) -> S:
         settings = cls(**overrides)
     except ValidationError as error:
         problems += [_problem(entry) for entry in error.errors(include_url=False)]
-    if settings is not None:
+    if settings is not None and probe:
         problems += [p for d in settings.writable_directories() if (p := _unwritable(d))]
     if problems or settings is None:
-        raise ConfigError("; ".join(problems) + ".", "correct .env (see .env.example) or the volume, then start again")
+        raise settings_error(problems)
     return settings
+
+
+def settings_error(problems: Sequence[str]) -> ConfigError:
+    """All `problems` as one error with its remedy."""
+    error = ConfigError("; ".join(problems) + ".", "correct .env (see .env.example) or the volume, then start again")
+    error.problems = tuple(problems)
+    return error
 
 
 def inherited_environment() -> dict[str, str]:
