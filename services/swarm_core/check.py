@@ -29,8 +29,9 @@ def problems() -> list[str]:
         try:
             script.load()()
         except SystemExit as end:
-            if isinstance(end.code, ConfigError):
-                found.update(dict.fromkeys(end.code.problems or (str(end.code),)))
+            reason: object = end.code
+            if isinstance(reason, ConfigError):
+                found.update(dict.fromkeys(reason.problems or (str(reason),)))
     return list(found)
 
 
