@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -83,7 +84,9 @@ class Anvil:
 
     def start(self) -> None:
         """Start (again) and wait until the RPC answers."""
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        # the genesis hash depends on the second of the start: two chains begun in one second would be the same chain
+        began = str(int(time.time()) - secrets.randbelow(1_000_000))
+        self._process = subprocess.Popen([*self._command, "--timestamp", began], stdout=subprocess.DEVNULL)
         wait_for_chain(self.url)
 
     def stop(self, *, kill: bool = False) -> None:

@@ -112,14 +112,13 @@ async def test_a_second_rpc_url_stands_in_for_a_dead_first_one(chain: LocalChain
 
 
 async def test_a_chain_that_comes_back_is_used_again(anvil: Anvil, chain: LocalChain) -> None:
-    client = chain.client()
-    await client.preflight()
-    anvil.stop(kill=True)
-    with pytest.raises(Unavailable):
-        await client.round_and_stage()
-    anvil.start()  # without state: the chain was reset
-    with pytest.raises(WrongContract):
-        await client.round_and_stage()
-    with pytest.raises(WrongChain, match="was reset"):
+    async with chain.client() as client:
         await client.preflight()
-    await client.close()
+        anvil.stop(kill=True)
+        with pytest.raises(Unavailable):
+            await client.round_and_stage()
+        anvil.start()  # without state: the chain was reset
+        with pytest.raises(WrongContract):
+            await client.round_and_stage()
+        with pytest.raises(WrongChain, match="was reset"):
+            await client.preflight()
