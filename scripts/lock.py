@@ -97,7 +97,7 @@ def portable_torch(lock: str, public_hashes: list[str]) -> str:
 
 
 def source_only(requirements: str) -> list[str]:
-    """Names in `requirements` (bare pins) for which the public index has no wheel: they need a C compiler or setuptools."""
+    """Names in `requirements` (bare pins) of which the public index has no wheel."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("".join(line + "\n" for line in requirements.splitlines() if not line.startswith("torch==")))
         file.flush()

@@ -1,0 +1,192 @@
+"""A fresh clone becomes a training swarm: rounds, exchange, rewards on chain, metrics, page; then everything in it is
+killed once, and nothing is lost.
+
+The tests share one stack and run in this order.
+"""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from datetime import datetime
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.e2e.stack import Stack, wait_until
+
+WORKERS = {"main": "node", "peer-1": "peer"}
+ROUNDS = 8
+RESTART_SECONDS = 90
+MEGABYTE = 1_000_000
+REWARDS = """
+import asyncio, sys
+from swarm_chain.client import ChainClient
+from swarm_chain.settings import ChainSettings
+from swarm_core.settings import load
+
+async def main():
+    client = ChainClient(load(ChainSettings))
+    print(*await client.total_rewards(sys.argv[1:]))
+
+asyncio.run(main())
+"""
+
+
+def metrics(stack: Stack) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample of the exporter."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.metrics_port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    families = text_string_to_metric_families(text)
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def sample(stack: Stack, name: str, **labels: str) -> float:
+    """The value of the one sample that has these labels."""
+    found = [v for (n, have), v in metrics(stack).items() if n == name and set(labels.items()) <= have]
+    assert len(found) == 1, f"{name}{labels}: {found}"
+    return found[0]
+
+
+def on_chain(stack: Stack, peers: list[str]) -> dict[str, int]:
+    """getTotalRewards of each peer, asked from the contract itself."""
+    ended = stack.container("login-proxy").exec_run(["/opt/venv/bin/python", "-c", REWARDS, *peers], demux=True)
+    assert ended.exit_code == 0, ended.output
+    return dict(zip(peers, map(int, ended.output[0].split()), strict=True))
+
+
+def accounts(stack: Stack) -> dict[str, dict[str, Any]]:
+    """node name → what the login service says about that peer."""
+    return {peer["node"]: peer for peer in stack.get("login-proxy")["peers"]}
+
+
+def delivered_everything(stack: Stack) -> bool:
+    """Nothing is pending, and each peer's delivered sum is what its worker handed over."""
+    handed = {name: stack.get(what)["reward_handed_over"] for name, what in WORKERS.items()}
+    status = stack.get("login-proxy")
+    delivered = {peer["node"]: peer["delivered_total"] for peer in status["peers"]}
+    return not any(status["pending"].values()) and all(delivered[name] == handed[name] for name in WORKERS)
+
+
+def started_at(stack: Stack) -> float:
+    """When the last of the containers was started."""
+    times = [stack.container(s).attrs["State"]["StartedAt"] for s in ("node", "peer", "dht", "login-proxy")]
+    return max(datetime.fromisoformat(t[:19] + "+00:00").timestamp() for t in times)
+
+
+def test_both_peers_finish_eight_rounds_within_three_minutes(auto: Stack) -> None:
+    left = started_at(auto) + 180 - time.time()
+    wait_until(
+        f"{ROUNDS} rounds on both peers",
+        left,
+        lambda: all(auto.get(what)["rounds"].get("ok", 0) >= ROUNDS for what in WORKERS.values()),
+    )
+
+
+def test_most_rounds_used_a_group_that_the_other_published(auto: Stack) -> None:
+    histories = {name: auto.history(what) for name, what in WORKERS.items()}
+    peer_ids = {name: auto.get(what)["peer_id"] for name, what in WORKERS.items()}
+    assert len(set(peer_ids.values())) == 2
+    for name, other in (("main", "peer-1"), ("peer-1", "main")):
+        rounds = [record for record in histories[name] if record["result"] == "ok"]
+        published = {digest for record in histories[other] for digest in record["published"]}
+        used = [[group for group in record["external"] if group["peer"] == peer_ids[other]] for record in rounds]
+        assert all(group["sha256"] in published for groups in used for group in groups)
+        assert sum(bool(groups) for groups in used) >= 0.8 * len(rounds), f"{name}: {[len(g) for g in used]}"
+
+
+def test_rewards_on_chain_are_what_the_outbox_delivered(auto: Stack) -> None:
+    wait_until("every reward delivered", 30, lambda: delivered_everything(auto))
+    peers = accounts(auto)
+    assert set(peers) == set(WORKERS)
+    assert {peer["state"] for peer in peers.values()} == {"registered"}
+    chain = on_chain(auto, [peer["peer_id"] for peer in peers.values()])
+    for peer in peers.values():
+        assert chain[peer["peer_id"]] == peer["delivered_total"] > 0
+
+
+def test_metrics_and_page_show_both_peers(auto: Stack) -> None:
+    for name in WORKERS:
+        assert sample(auto, "rlswarm_rounds_total", node=name, result="ok") >= ROUNDS
+        assert sample(auto, "rlswarm_component_up", node=name, component="worker") == 1
+        assert sample(auto, "rlswarm_external_groups_total", node=name, result="used") > 0
+    rewards = [value for (name, _), value in metrics(auto).items() if name == "rlswarm_peer_rewards"]
+    assert len(rewards) == 2
+    assert min(rewards) > 0
+    with urllib.request.urlopen(f"http://localhost:{auto.login_port}/", timeout=10) as answer:
+        shown = answer.read().decode()
+    assert all(peer["peer_id"] in shown for peer in accounts(auto).values())
+
+
+@pytest.mark.parametrize(
+    ("service", "limit"),
+    [("node", 900), ("dht", 400), ("bootnode", 400), ("peer", 1300), ("chain", 150), ("round-keeper", 150),
+     ("login-proxy", 150), ("exporter", 150)],
+)  # fmt: skip
+def test_resident_memory_is_bounded(auto: Stack, service: str, limit: int) -> None:
+    used = auto.rss(service) / MEGABYTE
+    print(f"{service}: {used:.0f} MB resident")
+    assert used <= limit
+
+
+@pytest.mark.parametrize("service", ["node", "dht", "login-proxy", "chain", "exporter"])
+def test_a_killed_process_comes_back_as_it_was(auto: Stack, service: str) -> None:
+    before = auto.restarts()
+    identity = {name: peer["peer_id"] for name, peer in accounts(auto).items()}
+    account = auto.get("login-proxy")["account"]
+    steps = {name: auto.get(what)["optimizer_step"] for name, what in WORKERS.items()}
+    delivered = {name: peer["delivered_total"] for name, peer in accounts(auto).items()}
+    started = auto.container(service).attrs["State"]["StartedAt"]
+
+    auto.kill_main(service)
+    wait_until("restarted", RESTART_SECONDS, lambda: auto.restarts().get(service, 0) == before[service] + 1)
+    wait_until("healthy", RESTART_SECONDS, lambda: health(auto, service) == "healthy")
+    assert auto.container(service).attrs["State"]["StartedAt"] != started
+    rounds_then = {name: len(auto.history(what)) for name, what in WORKERS.items()}
+    wait_until(
+        "the swarm goes on",
+        RESTART_SECONDS,
+        lambda: all(len(auto.history(what)) > rounds_then[name] for name, what in WORKERS.items()),
+    )
+    wait_until("everything delivered", RESTART_SECONDS, lambda: delivered_everything(auto))
+
+    assert auto.get("login-proxy")["account"] == account
+    assert auto.get("login-proxy")["state"] == "registered"
+    peers = accounts(auto)
+    assert {name: peer["peer_id"] for name, peer in peers.items()} == identity
+    chain = on_chain(auto, list(identity.values()))
+    for name, peer in peers.items():
+        assert chain[peer["peer_id"]] == peer["delivered_total"] >= delivered[name]
+    for name, what in WORKERS.items():
+        assert auto.get(what)["optimizer_step"] >= steps[name] - 1
+    changed = {name for name, count in auto.restarts().items() if count != before[name]}
+    assert changed == {service}
+
+
+def health(stack: Stack, service: str) -> str:
+    """What the container's health check says now."""
+    return str(stack.container(service).attrs["State"]["Health"]["Status"])
+
+
+def test_a_killed_p2pd_is_replaced_within_a_second(auto: Stack) -> None:
+    before = auto.get("dht")
+    instance = auto.get("node")["instance"]
+    killed = auto.host_pid("dht", "p2pd")
+    auto.kill(killed)
+    moment = time.monotonic()
+    wait_until(
+        "p2pd rebuilt",
+        15,
+        lambda: auto.get("dht")["rebuilds"] > before["rebuilds"] and auto.get("dht")["state"] == "ready",
+        every=0.05,
+    )
+    took = time.monotonic() - moment
+    after = auto.get("dht")
+    print(f"p2pd back after {took:.2f} s, polls included")
+    assert after["peer_id"] == before["peer_id"]
+    assert after["instance"] == before["instance"], "the daemon itself did not restart"
+    assert auto.get("node")["instance"] == instance
+    rounds = len(auto.history("node"))
+    wait_until("rounds go on", 45, lambda: len(auto.history("node")) > rounds + 1)
+    assert auto.history("node")[-1]["external"], "exchange works again"
+    assert sample(auto, "rlswarm_dht_rebuilds_total", node="main") >= 1
