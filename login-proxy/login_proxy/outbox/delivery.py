@@ -74,11 +74,11 @@ class Delivery:
         ready: list[tuple[Intent, int]] = []
         held_back: set[str] = set()
         for intent, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Unavailable):
-                done.lost.append(answer)
-            elif isinstance(answer, RpcRefused):
+            if isinstance(answer, RpcRefused):  # before its parent Unavailable: here the node did answer
                 self._flight.last_error = str(answer)
                 self._store.postpone(intent.id, answer.reason, decide.LATER)
+            elif isinstance(answer, Unavailable):
+                done.lost.append(answer)
             elif isinstance(answer, ContractError):
                 if intent.request.peer_id not in held_back:
                     await self._refused(intent, answer, held_back, done)

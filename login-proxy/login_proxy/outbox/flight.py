@@ -29,6 +29,7 @@ log = get_logger("outbox")
 RESEND_SECONDS = 8.0  # without a receipt for so long, the same bytes go out again
 NONCE_GRACE_SECONDS = 2.0  # how long a receipt may lag behind "nonce too low"
 STUCK_SECONDS = 6.0  # how long a gap in front of our nonces must last before we fill it
+MAX_REVERTS = 5  # mined without effect so often although the node foretold success: given up
 _SEND_FAILURES = 3  # lost sends after which the rest of a pass waits
 
 
@@ -164,6 +165,10 @@ class Flight:
             taken = self._taken_since.get(intent.id)
             if last is None or last.account != self._account:
                 self._back_to_line(intent, "signed by another account", done)
+            elif last.reverted and sum(attempt.reverted for attempt in intent.attempts) >= MAX_REVERTS:
+                self._store.reject(intent.id, "reverted")
+                self._forget(intent.id)
+                self.last_error = f"{intent.request.kind.value} of round {intent.request.round} reverted every time"
             elif last.reverted:
                 self._back_to_line(intent, "reverted", done)
             elif taken is not None and now - taken >= NONCE_GRACE_SECONDS:

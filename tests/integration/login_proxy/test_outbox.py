@@ -140,6 +140,7 @@ def test_a_chain_that_went_back_gets_again_what_it_lost(
         assert login.status().peers[0].delivered_total == total
 
 
+@pytest.mark.timeout(500)
 def test_3000_waiting_intents_drain_within_five_minutes(
     make_login: Callable[..., Login],
     make_daemon: Callable[[Path, PeerKey], Daemon],
