@@ -19,7 +19,7 @@ WORK = ROOT / "build" / "mutation"
 LEAST = 0.80
 SECONDS = 1500
 PACKAGES = ("services/swarm_core", "services/swarm_chain", "node/swarm_node", "login-proxy/login_proxy")
-# module -> its tests, all below tests/unit; a module's tests need no other conftest than the unit tier's
+# module -> its tests, all below tests/unit; they need no conftest above their own directory
 TARGETS = {
     "swarm_core/records.py": ("swarm_core/test_records.py",),
     "swarm_node/sampler.py": ("swarm_node/test_sampler.py",),
@@ -29,6 +29,14 @@ OUTBOX = ("asking", "decide", "delivery", "flight", "intents", "nonces", "reconc
 OUTBOX_TESTS = ("login_proxy/outbox",)
 KILLED = frozenset({1, 3, 24, 36, -24, 152, 255})  # exit codes of a noticed change: failed, broken or too slow
 NOT_A_MUTANT = frozenset({34})  # excluded on purpose
+
+
+# a change that a test notices at all is noticed by few examples, and every surviving change runs them all
+FEWER_EXAMPLES = """from hypothesis import settings
+
+settings.register_profile("mutation", deadline=None, derandomize=True, database=None, max_examples=10)
+settings.load_profile("mutation")
+"""
 
 
 def targets() -> dict[str, tuple[str, ...]]:
@@ -43,7 +51,8 @@ def prepare(modules: dict[str, tuple[str, ...]]) -> None:
     for package in PACKAGES:
         shutil.copytree(ROOT / package, WORK / Path(package).name, ignore=ignore)
     (WORK / "tests" / "unit").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "unit" / "conftest.py", WORK / "tests" / "unit")
+    shutil.copytree(ROOT / "tests" / "support", WORK / "tests" / "support", ignore=ignore)
+    (WORK / "tests" / "conftest.py").write_text(FEWER_EXAMPLES)
     for test in sorted({test for tests in modules.values() for test in tests}):
         source, copy = ROOT / "tests" / "unit" / test, WORK / "tests" / "unit" / test
         copy.parent.mkdir(parents=True, exist_ok=True)
