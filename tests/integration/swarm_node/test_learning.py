@@ -90,9 +90,11 @@ def test_the_same_check_fails_for_a_control(report: dict[str, Any], kind: str) -
 
 
 def test_controls_do_train(report: dict[str, Any]) -> None:
-    """They fail for their own reason, not because no step was taken."""
-    for run in [*runs(report, "lr_0"), *runs(report, "permuted"), *runs(report, "learn")]:
+    """They fail for their own reason, not because no step was taken. Noise stops steps only by ruining every reward."""
+    for run in [*runs(report, "lr_0"), *runs(report, "learn")]:
         assert run["optimizer_steps"] >= 0.9 * ROUNDS
+    for run in runs(report, "permuted"):
+        assert run["optimizer_steps"] >= 0.3 * ROUNDS
 
 
 def test_the_benchmarks_own_verdict_agrees(report: dict[str, Any]) -> None:
