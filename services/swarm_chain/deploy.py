@@ -17,8 +17,8 @@ from swarm_chain import artifacts, contract
 from swarm_chain.client import ChainClient
 from swarm_chain.deployment import Deployment, read_deployment, write_deployment
 from swarm_chain.errors import ContractError, NoDeployment, RpcRefused, WrongChain, WrongContract
-from swarm_chain.keeper_settings import KeeperSettings
 from swarm_chain.role_keys import CONTRACT_ROLE, ROLES, ensure_keys, load_key
+from swarm_chain.settings import ChainSettings
 from swarm_chain.wallet import Wallet
 from swarm_core.errors import ConfigError, FatalError, Unavailable
 from swarm_core.files import exclusive_lock, write_json
@@ -30,12 +30,10 @@ _RPC_POLL_SECONDS = 0.5
 _GENESIS_DIGITS = 8
 
 
-class DeploySettings(KeeperSettings):
-    """What is deployed and where its keys lie.
+class DeploySettings(ChainSettings):
+    """What is deployed and where its keys lie."""
 
-    The keeper's settings are read as well: everything waits for this process, so a bad one stops the swarm here.
-    """
-
+    role_keys_dir: Path = Field(Path("/role-keys"), description="Keys of owner, stage manager and bootnode manager.")
     reward_limit: int = Field(1_000_000, ge=1, lt=2**127, description="Largest absolute value of one reward on chain.")
     report_window_rounds: int = Field(
         60_480, ge=1, lt=2**63, description="How many past rounds still accept rewards and votes."
