@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,12 +177,20 @@ class Stack:
         """kill -9 of the container's main process, from the host's side: Docker sees a crash, not an order."""
         self.kill(int(self.container(service).attrs["State"]["Pid"]))
 
-    def kill(self, pid: int) -> None:
-        """SIGKILL to a process of the host."""
-        self.docker.containers.run(
-            LIGHT_IMAGE, ["python3", "-c", f"import os; os.kill({pid}, 9)"], pid_mode="host", user="0:0", entrypoint=[], remove=True,
-            network_mode="none", labels={"rlswarm-test": self.project},
+    def kill(self, pid: int) -> float:
+        """SIGKILL to a process of the host; the moment at which it was sent."""
+        code = f"import os, time; print(time.time()); os.kill({pid}, 9)"
+        printed = self.docker.containers.run(
+            LIGHT_IMAGE, ["python3", "-c", code], pid_mode="host", user="0:0",
+            entrypoint=[], remove=True, network_mode="none", labels={"rlswarm-test": self.project},
         )  # fmt: skip
+        return float(printed)
+
+    def logged_at(self, service: str, words: str) -> list[float]:
+        """When the container logged lines with `words`, as the engine's clock saw them."""
+        lines = self.container(service).logs(timestamps=True).decode(errors="replace").splitlines()
+        stamps = [line.split(" ", 1)[0] for line in lines if words in line]
+        return [datetime.fromisoformat(stamp[:26] + "+00:00").timestamp() for stamp in stamps]
 
     def host_pid(self, service: str, command: str) -> int:
         """Host pid of the one process of the container whose command line contains `command`."""
