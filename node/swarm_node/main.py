@@ -54,27 +54,29 @@ async def start(service: Service, settings: NodeSettings) -> None:
 
 
 async def _assemble(service: Service, settings: NodeSettings, board: Board) -> tuple[Worker, Progress]:
-    # torch and transformers come in here, seconds after bad settings were refused
+    # torch and transformers come in here, seconds after bad settings, a damaged ledger or a wrong chain were refused
     from swarm_chain.client import ChainClient
-    from swarm_node.checkpoint import CheckpointStore, hash_config
-    from swarm_node.device import choose_device
-    from swarm_node.exchange import Exchange
     from swarm_node.ledger import Ledger
-    from swarm_node.model import EMBEDDED, load, resolve_name
-    from swarm_node.policy import Policy
-    from swarm_node.progress import Progress
-    from swarm_node.report import Reporter
-    from swarm_node.round import Learner
     from swarm_node.rounds import RoundClock
-    from swarm_node.tasks import TaskSet
-    from swarm_node.tokens import Prompts
-    from swarm_node.train import Trainer
-    from swarm_node.worker import Worker
 
     ledger = Ledger(settings.state_dir / "ledger.json")
     chain = ChainClient(settings)
     clock = RoundClock(chain, ledger, service)
     await clock.check()
+
+    from swarm_node.checkpoint import CheckpointStore, hash_config
+    from swarm_node.device import choose_device
+    from swarm_node.exchange import Exchange
+    from swarm_node.model import EMBEDDED, load, resolve_name
+    from swarm_node.policy import Policy
+    from swarm_node.progress import Progress
+    from swarm_node.report import Reporter
+    from swarm_node.round import Learner
+    from swarm_node.tasks import TaskSet
+    from swarm_node.tokens import Prompts
+    from swarm_node.train import Trainer
+    from swarm_node.worker import Worker
+
     device = choose_device(settings.device)
     default = EMBEDDED if device.device.type == "cpu" else "auto"
     name = resolve_name(settings.model or default, device, settings.node_name)

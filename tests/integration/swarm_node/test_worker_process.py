@@ -195,14 +195,14 @@ def test_a_damaged_ledger_is_not_overwritten(node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [("0x" + "11" * 20, "0x" + "11" * 20), ("not an address", "SWARM_COORDINATOR")],
+    [("0x" + "11" * 20, f"no contract at 0x{'11' * 20}"), ("not an address", "40 hexadecimal digits")],
 )
 def test_a_wrong_contract_address(tmp_path: Path, chain: LocalChain, address: str, words: str) -> None:
     code, log = refused(Node(tmp_path, SWARM_RPC_URL=chain.rpc_url, SWARM_COORDINATOR=address))
     assert code != 0, log
     (line,) = [line for line in log if " error " in line]
-    assert words.lower() in line.lower()
-    assert "Remedy:" in line
+    assert words in line
+    assert "SWARM_COORDINATOR" in line  # what to correct
     assert not any("Traceback" in line or "round done" in line for line in log)
 
 
