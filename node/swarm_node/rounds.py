@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from swarm_chain.client import ChainClient
-from swarm_chain.errors import ContractError, RpcRefused, WrongChain, WrongContract
+from swarm_chain.errors import ContractError, WrongChain, WrongContract
 from swarm_core.errors import FatalError, Unavailable
 from swarm_core.log import get_logger
 from swarm_core.runner import Service
@@ -18,6 +18,8 @@ from swarm_node.ledger import Ledger
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 5.0, 1.5
 _DEFAULT_PACE, _SLOWEST_PACE = 10.0, 60.0
+# what reading the contract may raise while a node runs; none of it stops training
+CHAIN_TROUBLE = (Unavailable, ContractError, WrongChain, WrongContract)
 log = get_logger("rounds")
 
 
@@ -92,7 +94,7 @@ class RoundClock:
             now = await self._chain.round_and_stage()
             if not self.reachable or (self.current is not None and now.round < self.current):
                 await self._follow()
-        except (Unavailable, ContractError, RpcRefused, WrongChain, WrongContract) as error:
+        except CHAIN_TROUBLE as error:
             if self.reachable:
                 log.warning("chain not reachable, training goes on by our own clock", error=str(error))
             self.reachable, self.current = False, None

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from swarm_chain.client import ChainClient
-from swarm_chain.errors import ContractError, RpcRefused, WrongChain, WrongContract
-from swarm_core.errors import FatalError, SwarmError, Unavailable
+from swarm_core.errors import FatalError, SwarmError
 from swarm_core.identity import is_peer_id
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
@@ -30,7 +29,7 @@ from swarm_node.progress import Progress
 from swarm_node.report import Reporter
 from swarm_node.rewards import score_group
 from swarm_node.round import Learner, Rollout, mean_reward
-from swarm_node.rounds import ChainRound, RoundClock
+from swarm_node.rounds import CHAIN_TROUBLE, ChainRound, RoundClock
 from swarm_node.sampler import ScoredGroup, SeenGroups, draw, verify, winner
 from swarm_node.settings import NodeSettings
 
@@ -196,7 +195,7 @@ class Worker:
         self._bootnodes_read = time.monotonic()
         try:
             addresses = await self.chain.bootnodes()
-        except (Unavailable, ContractError, RpcRefused, WrongChain, WrongContract) as error:
+        except CHAIN_TROUBLE as error:
             log.debug("bootnodes not read from the chain", error=str(error))
             return
         if addresses:
@@ -215,7 +214,7 @@ class Worker:
             return set()
         try:
             owners = await self.chain.owners(asked)
-        except (Unavailable, ContractError, RpcRefused, WrongChain, WrongContract) as error:
+        except CHAIN_TROUBLE as error:
             log.debug("owners not read", error=str(error))
             return set()
         return {peer for peer, owner in zip(asked, owners, strict=True) if owner is not None}
