@@ -7,7 +7,9 @@ so the working tree is never changed and only the tests that matter are collecte
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "mutation"
 LEAST = 0.80
 SECONDS = 1500
+_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 PACKAGES = ("services/swarm_core", "services/swarm_chain", "node/swarm_node", "login-proxy/login_proxy")
 # module -> its tests, all below tests/unit; they need no conftest above their own directory
 TARGETS = {
@@ -28,7 +31,10 @@ TARGETS = {
 OUTBOX = ("asking", "decide", "delivery", "flight", "intents", "nonces", "reconcile", "registrar", "store", "writer")
 OUTBOX_TESTS = ("login_proxy/outbox",)
 KILLED = frozenset({1, 3, 24, 36, -24, 152, 255})  # exit codes of a noticed change: failed, broken or too slow
-NOT_A_MUTANT = frozenset({34})  # excluded on purpose
+# the text of a log line is no behaviour
+NO_BEHAVIOUR = [r"^\s*log\.\w+\("]
+# SQL and the names of sqlite3.Row know no letter case, so a change of case alone changes nothing there
+CASELESS = frozenset({"login_proxy/outbox/store.py"})
 
 
 # a change that a test notices at all is noticed by few examples, and every surviving change runs them all
@@ -68,6 +74,7 @@ def prepare(modules: dict[str, tuple[str, ...]]) -> None:
         f"only_mutate = {json.dumps(list(modules))}\n"
         f"pytest_add_cli_args = {json.dumps(options)}\n"
         'pytest_add_cli_args_test_selection = ["tests/unit"]\n'
+        f"do_not_mutate_patterns = {json.dumps(NO_BEHAVIOUR)}\n"
         "use_git_change_detection = false\n"
         "track_dependencies = false\n"
         "[tool.pytest.ini_options]\n"
@@ -79,8 +86,16 @@ def prepare(modules: dict[str, tuple[str, ...]]) -> None:
 def results(module: str) -> Counter[bool]:
     """Killed (True) and surviving (False) mutants of `module`."""
     meta = json.loads((WORK / "mutants" / f"{module}.meta").read_text())
-    codes = [code for code in meta["exit_code_by_key"].values() if code not in NOT_A_MUTANT]
-    return Counter(code in KILLED for code in codes)
+    unchanged = equivalent(WORK / "mutants" / module) if module in CASELESS else set()
+    codes = {name.rpartition(".")[2]: code for name, code in meta["exit_code_by_key"].items()}
+    return Counter(code in KILLED for name, code in codes.items() if name not in unchanged)
+
+
+def equivalent(path: Path) -> set[str]:
+    """Mutants in mutmut's file that differ from the original in letter case only."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, _FUNCTION)]
+    texts = {node.name: [ast.dump(part).lower() for part in (node.args, *node.body)] for node in nodes}
+    return {name for name, text in texts.items() if text == texts.get(re.sub(r"__mutmut_\d+$", "__mutmut_orig", name))}
 
 
 def main() -> None:
