@@ -7,10 +7,10 @@ memory than the whole service may use, and the secret has 256 random bits anyway
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from eth_account import Account
@@ -33,17 +33,24 @@ class Keystore:
         self.secret_file = secret_file
         self._lock_file = directory / ".lock"
 
-    @contextmanager
+    @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the wallet: two writers would take the same nonces. Raises FatalError when another process has it."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with exclusive_lock(self._lock_file):
-                yield
+            self.path.parent.chmod(0o700)
+            held = contextlib.ExitStack()
+            held.enter_context(exclusive_lock(self._lock_file))
+        except OSError as error:
+            raise FatalError(
+                f"The wallet's directory {self.path.parent} cannot be used ({error.strerror}).", "check the keys volume"
+            ) from error
         except LockHeld as error:
             raise FatalError(
                 f"Another login service uses the wallet in {self.path.parent}.", "stop it: one wallet, one writer"
             ) from error
+        with held:
+            yield
 
     def exists(self) -> bool:
         """Whether an account was made."""

@@ -54,6 +54,20 @@ OUTBOX_STATES = {
     "parked": "Held",
 }
 
+# why an intent waits or was refused: the contract's error or the outbox's own reason
+REASONS = {
+    "InvalidRoundNumber": "round not begun, or too old",
+    "InvalidStageNumber": "stage not begun",
+    "InvalidVote": "a winner is not registered, or the reward is over the limit",
+    "InvalidVoterPeerId": "the peer is not registered under this account",
+    "RewardAlreadySubmitted": "reported before",
+    "WinnerAlreadyVoted": "voted before",
+    "PeerIdAlreadyRegistered": "registered before",
+    "owned_by_other": "the peer belongs to another account",
+    "wrong_chain": "the chain is not the right one",
+    "insufficient_funds": "the account cannot pay for gas",
+}
+
 PHASES = {
     "starting": "starting",
     "waiting": "waiting for the next round",
@@ -97,7 +111,8 @@ PAGE = {
     "no_account": "none yet",
     "chain": "Chain",
     "contract": "Contract",
-    "counting": "Counting",
+    "counting": "This node counts",
+    "not_counting": "This node does not count yet",
     "peers": "Peers",
     "no_peers": "No peer of this host has been seen yet.",
     "phase": "Phase",
@@ -107,16 +122,15 @@ PAGE = {
     "model": "Model",
     "reward_own": "Mean own reward",
     "external": "Groups of others used",
-    "rewards": "Rewards",
-    "rewards_local": "earned",
-    "rewards_delivered": "delivered",
-    "rewards_chain": "on chain",
+    "rewards_local": "Rewards earned",
+    "rewards_delivered": "Delivered",
+    "rewards_chain": "On chain",
     "rewards_differ": "The chain shows another sum than was delivered. It may need a moment; if it stays, tell us.",
     "unknown": "unknown",
     "wins": "Wins",
     "votes": "Votes",
-    "dht": "Network",
-    "dht_peers": "peers known",
+    "isolated": "isolated, no other peer is reached. Training goes on alone.",
+    "dht_peers": "Peers known",
     "outbox": "Outbox",
     "outbox_lead": "What this node tells the chain. Everything waiting here is on disk and survives restarts.",
     "outbox_empty": "Nothing was submitted yet.",

@@ -1,4 +1,4 @@
-"""A coordinator in memory that behaves like the contract and like a node with a transaction pool, and fails on demand."""
+"""A coordinator in memory that behaves like the contract and a node with a pool, and fails on demand."""
 
 from __future__ import annotations
 

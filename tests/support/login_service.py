@@ -208,7 +208,7 @@ class Login:
 
     def status(self) -> LoginStatus:
         """What login.sock says."""
-        transport = httpx.HTTPTransport(uds=str(self.directory / "login-run/login.sock"), verify=False)  # noqa: S501
+        transport = httpx.HTTPTransport(uds=str(self.directory / "login-run/login.sock"), verify=False)
         with httpx.Client(transport=transport, base_url="http://login", timeout=5.0) as client:
             return LoginStatus.model_validate(client.get("/v1/status").json())
 

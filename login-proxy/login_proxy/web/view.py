@@ -155,7 +155,7 @@ def _row(intent: Intent) -> OutboxRow:
         peer=peer_name(intent.request.peer_id),
         round="" if intent.request.kind is Kind.REGISTER else str(intent.request.round),
         state=Badge(texts.OUTBOX_STATES[intent.state.value], tone),
-        reason=intent.reason.replace("_", " "),
+        reason=texts.REASONS.get(intent.reason, intent.reason),
         tx_hash=tx_hash,
         tx_short=f"{tx_hash[:_SHORT_HASH]}…" if tx_hash else "",
     )

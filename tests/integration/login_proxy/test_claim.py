@@ -1,4 +1,4 @@
-"""A person claims the node in a browser: the waiting rewards arrive, the session survives a restart, nobody else gets in."""
+"""A person claims the node: waiting rewards arrive, the session survives a restart, nobody else gets in."""
 
 from __future__ import annotations
 

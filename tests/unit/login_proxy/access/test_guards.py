@@ -56,9 +56,7 @@ async def test_the_healthcheck_is_open_to_any_name(client: httpx.AsyncClient) ->
         ({"origin": "http://127.0.0.1:3000", "host": "127.0.0.1:3000"}, 421),
     ],
 )
-async def test_forms_come_from_this_page_only(
-    client: httpx.AsyncClient, headers: dict[str, str], status: int
-) -> None:
+async def test_forms_come_from_this_page_only(client: httpx.AsyncClient, headers: dict[str, str], status: int) -> None:
     assert (await client.post("/claim", headers=headers)).status_code == status
 
 

@@ -66,7 +66,7 @@ async def writer(
 
 async def until(check: object, seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while not check():  # type: ignore[operator]
+        while not check():  # type: ignore[operator]  # noqa: ASYNC110 - a poll with a deadline
             await asyncio.sleep(0.005)
 
 
