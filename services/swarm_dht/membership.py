@@ -21,7 +21,10 @@ from swarm_dht.generation import CALL_ERRORS, Generation
 from swarm_dht.supervisor import Supervisor
 
 _TICK_SECONDS = 5.0
-_LOOK_AROUND_SECONDS = 180.0
+_FIRST_LOOK_SECONDS = 1.0  # after joining: whoever joined in the same moment is only seen by looking again
+_LOOK_AROUND_SECONDS = 180.0  # in a large swarm
+_LOOK_AROUND_SMALL_SECONDS = 15.0
+_SMALL_SWARM = 8  # peers in the table; below that every further one matters, and a walk costs a few kB
 _LIVENESS_SECONDS = 20.0
 _MAX_KNOWN = 512
 _MAX_CLOCKS = 32
@@ -44,6 +47,7 @@ class Membership:
         self._absent: OrderedDict[str, list[str]] = OrderedDict()  # gone peers, tried again when we are alone
         self._clocks: OrderedDict[str, float] = OrderedDict()
         self._walked_at = 0.0
+        self._walk_pause = _FIRST_LOOK_SECONDS
         self._checked_at = 0.0
         self.known: OrderedDict[str, list[str]] = OrderedDict()
         self.attempted = 0  # the newest generation that has tried to join
@@ -87,7 +91,7 @@ class Membership:
             self.attempted = max(self.attempted, generation.number)
             if generation.table():
                 self._backoff.reset()
-                pause = _TICK_SECONDS
+                pause = min(_TICK_SECONDS, self._walk_pause)
             else:
                 pause = self._backoff.next()
             await self._pause(pause, generation)
@@ -179,11 +183,18 @@ class Membership:
                 self._clocks.popitem(last=False)
 
     async def _look_around(self, generation: Generation, joining: bool) -> None:
+        """Walk: at once when joining, soon again after that, then ever more rarely."""
         now = time.monotonic()
-        if not joining and now - self._walked_at < _LOOK_AROUND_SECONDS:
+        if joining:
+            self._walk_pause = _FIRST_LOOK_SECONDS
+        elif now - self._walked_at < self._walk_pause:
             return
+        else:
+            small = len(generation.table()) < _SMALL_SWARM
+            self._walk_pause = min(self._walk_pause * 2, _LOOK_AROUND_SMALL_SECONDS if small else _LOOK_AROUND_SECONDS)
         self._walked_at = now
-        for peer in await generation.walk(own=joining):
+        # a walk towards ourselves finds our neighbours, which is everybody in a small swarm
+        for peer in await generation.walk(own=joining or self._walk_pause <= _LOOK_AROUND_SMALL_SECONDS):
             self._remember(peer, [])
 
     def _forget(self, peer: str) -> None:
