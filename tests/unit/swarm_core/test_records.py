@@ -473,3 +473,24 @@ def test_a_claimed_size_costs_nothing(data: bytes) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2_000_000
+
+
+def test_fitting_keeps_what_fits_in_order() -> None:
+    assert records.fitting([]) == ()
+    assert records.fitting([GROUP, group_with(seed=8)]) == (GROUP, group_with(seed=8))
+    assert records.fitting(iter([GROUP] * 65)) == (GROUP,) * 64
+    assert records.fitting([group_with(seed=-1), GROUP, group_with(task="")]) == (GROUP,)
+
+
+def test_fitting_passes_over_what_is_too_large_and_takes_what_still_fits() -> None:
+    large = sized_group(260_000)
+    kept = records.fitting([large] * 5 + [GROUP])
+    assert kept == (*[large] * 4, GROUP)
+    assert GroupBatch(2**53, 2.0**40, kept).encode()
+
+
+def test_fitting_at_the_very_edge() -> None:
+    just = [sized_group(262_075)] * 4  # 4 × (262 075 + 5) and 256 bytes around them are the limit
+    assert len(records.fitting(just)) == 4
+    assert len(records.fitting([*just[:3], sized_group(262_076)])) == 3
+    assert len(GroupBatch(2**53, 2.0**40, tuple(just)).encode()) <= records.MAX_BATCH_BYTES
