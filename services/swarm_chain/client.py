@@ -15,7 +15,7 @@ from swarm_chain import abi
 from swarm_chain.deployment import Deployment, read_deployment
 from swarm_chain.errors import ContractError, RpcRefused, WrongChain, WrongContract
 from swarm_chain.records import BlockInfo, Fees, Receipt, RoundInfo
-from swarm_chain.rpc import Call, Rpc
+from swarm_chain.rpc import Call, Rpc, fields, hex_bytes, quantity
 from swarm_chain.settings import ChainSettings
 
 Tag = Literal["latest", "pending", "safe", "finalized"]
@@ -65,9 +65,9 @@ class ChainClient:
         genesis, code = await self.rpc.batch(
             [("eth_getBlockByNumber", ["0x0", False]), ("eth_getCode", [coordinator, "latest"])]
         )
-        if self._deployment is not None and genesis is not None and genesis["hash"] != self._deployment.genesis_hash:
+        if self._deployment is not None and genesis is not None and _hash(genesis) != self._deployment.genesis_hash:
             raise WrongChain(
-                f"The chain was reset: its genesis is {genesis['hash']}, {self._settings.deployment_file} is for "
+                f"The chain was reset: its genesis is {_hash(genesis)}, {self._settings.deployment_file} is for "
                 f"{self._deployment.genesis_hash}; start swarm-deploy again."
             )
         if code in ("0x", None):
@@ -88,9 +88,9 @@ class ChainClient:
         )
         block, round_number, stage = current
         return RoundInfo(
-            round=abi.decode_result("currentRound()", _bytes(round_number))[0],
-            stage=abi.decode_result("currentStage()", _bytes(stage))[0],
-            block=int(block, 16),
+            round=abi.decode_result("currentRound()", hex_bytes(round_number))[0],
+            stage=abi.decode_result("currentStage()", hex_bytes(stage))[0],
+            block=quantity(block),
         )
 
     # Peers, rewards and votes
@@ -145,32 +145,36 @@ class ChainClient:
     async def block(self) -> BlockInfo:
         """The latest block."""
         head = await self.rpc.call("eth_getBlockByNumber", "latest", False)
-        return BlockInfo(number=int(head["number"], 16), hash=head["hash"])
+        (number,) = fields(head, "number")
+        return BlockInfo(number=quantity(number), hash=_hash(head))
 
     async def block_hash(self, number: int) -> str | None:
         """Hash of the block with this number, None if the chain has no such block."""
         block = await self.rpc.call("eth_getBlockByNumber", hex(number), False)
-        return None if block is None else str(block["hash"])
+        return None if block is None else _hash(block)
 
     async def nonce(self, account: str, tag: Tag = "latest") -> int:
         """How many transactions of `account` are mined (`pending`: or wait)."""
-        return int(await self.rpc.call("eth_getTransactionCount", account, tag), 16)
+        return quantity(await self.rpc.call("eth_getTransactionCount", account, tag))
 
     async def balance(self, account: str) -> int:
         """Balance in wei."""
-        return int(await self.rpc.call("eth_getBalance", account, "latest"), 16)
+        return quantity(await self.rpc.call("eth_getBalance", account, "latest"))
 
     async def receipt(self, transaction: str) -> Receipt | None:
         """The receipt of a transaction hash, None while it is not mined."""
         raw = await self.rpc.call("eth_getTransactionReceipt", transaction)
-        if raw is None or raw.get("blockHash") is None:
+        if raw is None or (isinstance(raw, dict) and raw.get("blockHash") is None):
             return None
+        known, block, block_hash, status, gas = fields(
+            raw, "transactionHash", "blockNumber", "blockHash", "status", "gasUsed"
+        )
         return Receipt(
-            hash=raw["transactionHash"],
-            block=int(raw["blockNumber"], 16),
-            block_hash=raw["blockHash"],
-            ok=int(raw["status"], 16) == 1,
-            gas_used=int(raw["gasUsed"], 16),
+            hash=str(known),
+            block=quantity(block),
+            block_hash=str(block_hash),
+            ok=quantity(status) == 1,
+            gas_used=quantity(gas),
             contract=raw.get("contractAddress"),
         )
 
@@ -184,7 +188,7 @@ class ChainClient:
     async def simulate(self, account: str, data: bytes) -> bytes:
         """Run a call from `account` without a transaction; returns the answer. Raises ContractError if it reverts."""
         request = {"from": account, "to": self.coordinator, "data": "0x" + data.hex()}
-        return _bytes(await self.rpc.call("eth_call", request, "latest"))
+        return hex_bytes(await self.rpc.call("eth_call", request, "latest"))
 
     async def estimate_gas(self, account: str, data: bytes) -> int:
         """Gas of a transaction to the coordinator. Raises also ContractError and RpcRefused."""
@@ -193,19 +197,20 @@ class ChainClient:
     async def estimate(self, account: str, data: bytes, to: str | None) -> int:
         """Gas of a transaction to `to`; None: of the creation of a contract. Raises as `estimate_gas`."""
         request = {"from": account, "data": "0x" + data.hex()} | ({"to": to} if to else {})
-        return int(await self.rpc.call("eth_estimateGas", request), 16)
+        return quantity(await self.rpc.call("eth_estimateGas", request))
 
     async def fees(self) -> Fees:
         """Fees per gas for a transaction sent now. Zero on a chain whose gas is free."""
         head = await self.rpc.call("eth_getBlockByNumber", "latest", False)
+        fields(head, "number")
         base = head.get("baseFeePerGas")
         if base is None:
-            price = int(await self.rpc.call("eth_gasPrice"), 16)
+            price = quantity(await self.rpc.call("eth_gasPrice"))
             return Fees(max_fee=price, priority=price)
         priority = 0
-        if int(base, 16) > 0:
+        if quantity(base) > 0:
             priority = await self._priority_fee()
-        return Fees(max_fee=int(base, 16) * _BASE_FEE_ROOM + priority, priority=priority)
+        return Fees(max_fee=quantity(base) * _BASE_FEE_ROOM + priority, priority=priority)
 
     async def close(self) -> None:
         """Close connections."""
@@ -221,7 +226,7 @@ class ChainClient:
 
     async def _priority_fee(self) -> int:
         try:
-            return int(await self.rpc.call("eth_maxPriorityFeePerGas"), 16)
+            return quantity(await self.rpc.call("eth_maxPriorityFeePerGas"))
         except RpcRefused as error:
             if error.code == _METHOD_NOT_FOUND:
                 return 0
@@ -247,8 +252,9 @@ class ChainClient:
     async def _views(self, *calls: tuple[Any, ...]) -> list[Any]:
         """The single result of each (signature, *arguments), all from one request."""
         answers = await self.rpc.batch([self._view(*call) for call in calls])
-        return [abi.decode_result(call[0], _bytes(answer))[0] for call, answer in zip(calls, answers, strict=True)]
+        return [abi.decode_result(call[0], hex_bytes(answer))[0] for call, answer in zip(calls, answers, strict=True)]
 
 
-def _bytes(text: str) -> bytes:
-    return bytes.fromhex(text.removeprefix("0x"))
+def _hash(block: Any) -> str:
+    (found,) = fields(block, "hash")
+    return str(found)

@@ -22,6 +22,8 @@ _CONNECT_SECONDS = 2.0
 _REVERT_CODE = 3
 # what nodes answer when they are overloaded or limit the rate: not a refusal of this request
 _BUSY_CODES = frozenset({-32005, 429})
+# what reading a document of another form than expected raises; json gives up on deep nesting with RecursionError
+_NOT_JSON_RPC = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class Rpc:
@@ -81,7 +83,7 @@ class Rpc:
     async def _ask(self, url: str, calls: Sequence[Call]) -> list[Any]:
         if url not in self._verified:
             (answer,) = await self._post(url, [("eth_chainId", [])])
-            if (found := int(answer, 16)) != self._chain_id:
+            if (found := quantity(answer)) != self._chain_id:
                 raise WrongChain(
                     f"The RPC {_shown(url)} serves chain {found}, SWARM_CHAIN_ID is {self._chain_id}: correct one."
                 )
@@ -100,23 +102,45 @@ class Rpc:
                 raise Unavailable(f"status {response.status_code}")
             raw = response.json()
             answers = {int(answer["id"]): answer for answer in (raw if isinstance(raw, list) else [raw])}
-            ordered = [answers[number] for number in range(len(calls))]
-        except httpx.TransportError as error:
+            return [_result(answers[number]) for number in range(len(calls))]
+        except httpx.HTTPError as error:  # with DecodingError: a body that is not compressed as its header says
             raise Unavailable(str(error) or type(error).__name__) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except _NOT_JSON_RPC as error:
             raise Unavailable("the answer is not JSON-RPC") from error
-        return [_result(answer) for answer in ordered]
+
+
+def quantity(result: Any) -> int:
+    """The number in a result such as "0x1a". Raises Unavailable when it is none."""
+    try:
+        return int(result, 16)
+    except (ValueError, TypeError) as error:
+        raise Unavailable(f"the RPC answered {str(result)[:80]!r} where a number belongs") from error
+
+
+def hex_bytes(result: Any) -> bytes:
+    """The bytes in a result such as "0x00ff". Raises Unavailable when it holds none."""
+    try:
+        return bytes.fromhex(result.removeprefix("0x"))
+    except (ValueError, AttributeError) as error:
+        raise Unavailable(f"the RPC answered {str(result)[:80]!r} where bytes belong") from error
+
+
+def fields(result: Any, *names: str) -> list[Any]:
+    """Values of these names in a result that is an object. Raises Unavailable when one is missing."""
+    if not isinstance(result, dict) or any(result.get(name) is None for name in names):
+        raise Unavailable(f"the RPC answered {str(result)[:80]!r} where an object with {', '.join(names)} belongs")
+    return [result[name] for name in names]
 
 
 def _result(answer: dict[str, Any]) -> Any:
     error = answer.get("error")
     if error is None:
         return answer.get("result")
-    code, message, data = int(error.get("code", 0)), str(error.get("message", ""))[:300], error.get("data")
+    code, message, revert = int(error.get("code", 0)), str(error.get("message", ""))[:300], error.get("data")
     if code in _BUSY_CODES:
         raise Unavailable(message)
-    if isinstance(data, str) and data.startswith("0x"):
-        raise contract_error(bytes.fromhex(data[2:]), message)
+    if isinstance(revert, str) and revert.startswith("0x"):
+        raise contract_error(bytes.fromhex(revert[2:]), message)
     if code == _REVERT_CODE or "execution reverted" in message.lower():
         raise contract_error(b"", message)
     raise RpcRefused(code, message)

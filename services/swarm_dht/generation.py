@@ -16,7 +16,18 @@ from typing import Any
 
 from swarm_core.log import get_logger
 from swarm_dht.addresses import Bootnode
-from swarm_dht.libp2p import DHTID, P2P, DHTNode, Multiaddr, OpenCalls, P2PDaemonError, P2PHandlerError, PeerID, dht_pb2
+from swarm_dht.libp2p import (
+    DHTID,
+    P2P,
+    DecodeError,
+    DHTNode,
+    Multiaddr,
+    OpenCalls,
+    P2PDaemonError,
+    P2PHandlerError,
+    PeerID,
+    dht_pb2,
+)
 from swarm_dht.servicer import RolloutExchange
 from swarm_dht.wire import NAMESPACE
 
@@ -24,7 +35,11 @@ _START_SECONDS = 15.0
 _RPC_SECONDS = 5.0
 _WALK_SECONDS = 10.0
 _EXIT_SECONDS = 0.1
-CALL_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError, TimeoutError, ValueError, TypeError)
+# the last two: what a peer answered is no protobuf, or a node id that is none
+CALL_ERRORS = (
+    P2PDaemonError, P2PHandlerError, OSError, EOFError, TimeoutError, ValueError, TypeError,
+    AssertionError, DecodeError,
+)  # fmt: skip
 log = get_logger("p2pd")
 
 
@@ -136,7 +151,7 @@ class Generation:
             request = dht_pb2.PingRequest(peer=protocol.node_info, validate=False)
             answer = await protocol.get_stub(peer_id).rpc_ping(request, timeout=_RPC_SECONDS)
             node_id = DHTID.from_bytes(answer.peer.node_id) if answer.peer.node_id else None
-        except (*CALL_ERRORS, AssertionError):
+        except CALL_ERRORS:
             await protocol.update_routing_table(None, peer_id, responded=False)
             raise
         if node_id is not None:

@@ -42,6 +42,7 @@ def _enter_without_init() -> None:
 
 _enter_without_init()
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: E402
 from google.protobuf.wrappers_pb2 import BytesValue  # type: ignore[import-untyped]  # noqa: E402
 from hivemind.dht.node import DHTNode  # noqa: E402
 from hivemind.dht.routing import DHTID  # noqa: E402
@@ -52,8 +53,8 @@ from hivemind.utils.logging import use_hivemind_log_handler  # noqa: E402
 from hivemind.utils.multiaddr import Multiaddr  # noqa: E402
 
 __all__ = [
-    "DHTID", "P2P", "BytesValue", "DHTNode", "Multiaddr", "OpenCalls", "P2PContext", "P2PDaemonError",
-    "P2PHandlerError", "PeerID", "ServicerBase", "dht_pb2", "quiet_logs", "use_socket_directory",
+    "DHTID", "P2P", "BytesValue", "DHTNode", "DecodeError", "Multiaddr", "OpenCalls", "P2PContext",
+    "P2PDaemonError", "P2PHandlerError", "PeerID", "ServicerBase", "dht_pb2", "quiet_logs", "use_socket_directory",
 ]  # fmt: skip
 
 

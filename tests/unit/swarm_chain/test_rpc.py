@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from swarm_chain.abi import selector
+from swarm_chain.client import ChainClient
 from swarm_chain.errors import ContractError, RpcRefused, WrongChain
 from swarm_chain.rpc import Rpc
+from swarm_chain.settings import ChainSettings
 from swarm_core.errors import Unavailable
 
 Handler = Callable[[str, str], Any]
@@ -172,3 +174,37 @@ async def test_secrets_in_a_url_do_not_reach_messages() -> None:
 )
 def test_messages_of_different_nodes_become_one_word(message: str, reason: str) -> None:
     assert RpcRefused(-32000, message).reason == reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": "a text where an object belongs"},
+        {"error": {"code": None, "message": "no number"}},
+        {"error": {"code": 3, "message": "execution reverted", "data": "0xnothex"}},
+        httpx.Response(200, content=b"[" * 5_000),
+        httpx.Response(200, json=[1, 2]),
+        httpx.DecodingError("not gzip"),
+    ],
+    ids=repr,
+)
+async def test_nonsense_is_an_outage_and_no_crash(answer: Any) -> None:
+    rpc, _ = rpc_of(lambda host, method: None if method == "eth_chainId" else answer)
+    with pytest.raises(Unavailable):
+        await rpc.call("x")
+
+
+@pytest.mark.parametrize("result", [None, 7, "0xzz", {}, []], ids=repr)
+async def test_results_of_another_kind_are_outages_to_every_reader(result: Any) -> None:
+    transport = rpc_of(lambda host, method: None if method == "eth_chainId" else {"result": result})[0]._http._transport
+    settings = ChainSettings(chain_id=5, coordinator="0x" + "1" * 40)
+    async with ChainClient(settings, transport=transport) as client:
+        for read in (
+            client.round_and_stage(), client.owners(["Qm"]), client.block(), client.nonce("0x"), client.balance("0x"),
+            client.fees(), client.estimate_gas("0x", b""), client.simulate("0x", b""),
+        ):  # fmt: skip
+            with pytest.raises(Unavailable):
+                await read
+        if result is not None:
+            with pytest.raises(Unavailable):
+                await client.block_hash(1)
