@@ -61,3 +61,16 @@ async def test_lost_answers_are_asked_for_again() -> None:
 async def test_what_is_never_answered_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await ask_until_answered([question(1), question(*[GONE] * 50)])
+
+
+async def test_after_six_failures_the_rest_gets_the_last_one_unasked() -> None:
+    errors = [Unavailable(str(number)) for number in range(20)]
+    answers = await ask_all([question(error) for error in errors])
+    assert answers == [*errors[:6], *[errors[5]] * 14]
+    assert await ask_all([*[question(error) for error in errors[:5]], question(7)]) == [*errors[:5], 7]
+
+
+async def test_it_is_asked_six_times_more_and_not_again() -> None:
+    assert await ask_until_answered([question(*[GONE] * 6, 1)]) == [1]
+    with pytest.raises(Unavailable):
+        await ask_until_answered([question(*[GONE] * 7, 1)])
