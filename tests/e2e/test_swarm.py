@@ -6,6 +6,7 @@ The tests share one stack and run in this order.
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.request
 from datetime import datetime
@@ -116,6 +117,18 @@ def test_metrics_and_page_show_both_peers(auto: Stack) -> None:
     with urllib.request.urlopen(f"http://localhost:{auto.login_port}/", timeout=10) as answer:
         shown = answer.read().decode()
     assert all(peer["peer_id"] in shown for peer in accounts(auto).values())
+
+
+def test_prometheus_of_the_monitoring_profile_scrapes_the_node(auto: Stack) -> None:
+    auto.compose("--profile", "monitoring", "up", "--detach", "--wait", "--no-deps", "prometheus")
+    url = f"http://127.0.0.1:{auto.ports['SWARM_PROMETHEUS_PORT']}/api/v1/query?query=rlswarm_component_up"
+
+    def scraped() -> bool:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found = json.load(answer)["data"]["result"]
+        return len(found) >= 6 and all(entry["value"][1] == "1" for entry in found)
+
+    wait_until("Prometheus has the node's metrics", 30, scraped)
 
 
 @pytest.mark.parametrize(
