@@ -58,7 +58,8 @@ class Ledger:
 
     def identify(self, peer_id: str) -> None:
         """Remember the peer id, so that a start without the daemon goes on as the same peer."""
-        self._save(peer_id=peer_id)
+        if peer_id != self._book.peer_id:
+            self._save(peer_id=peer_id)
 
     @property
     def pending(self) -> float:

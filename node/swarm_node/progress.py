@@ -37,8 +37,9 @@ class Progress:
         if state is None:
             return None
         restore(state, self._trainer)
-        self.training_round = state.round + 1
-        self._saved_round = state.round
+        # rounds credited after this checkpoint are not counted again (a crash, or a stay with other hyperparameters)
+        self.training_round = max(self.training_round, state.round + 1)
+        self._saved_round = self.training_round - 1
         self.saved_step = state.optimizer_steps
         return state.optimizer_steps
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+from pydantic_core import from_json  # bounds the depth; json overruns the stack where a library raised Python's limit
 
 from swarm_chain.abi import contract_error
 from swarm_chain.errors import RpcRefused, WrongChain
@@ -22,8 +23,8 @@ _CONNECT_SECONDS = 2.0
 _REVERT_CODE = 3
 # what nodes answer when they are overloaded or limit the rate: not a refusal of this request
 _BUSY_CODES = frozenset({-32005, 429})
-# what reading a document of another form than expected raises; json gives up on deep nesting with RecursionError
-_NOT_JSON_RPC = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+# what reading a document of another form than expected raises
+_NOT_JSON_RPC = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class Rpc:
@@ -100,7 +101,7 @@ class Rpc:
             response = await self._http.post(url, json=requests if len(requests) > 1 else requests[0], timeout=timeout)
             if response.status_code >= 500 or response.status_code == 429:
                 raise Unavailable(f"status {response.status_code}")
-            raw = response.json()
+            raw = from_json(response.content)
             answers = {int(answer["id"]): answer for answer in (raw if isinstance(raw, list) else [raw])}
             return [_result(answers[number]) for number in range(len(calls))]
         except httpx.HTTPError as error:  # with DecodingError: a body that is not compressed as its header says

@@ -60,6 +60,7 @@ class SwarmSettings(BaseSettings):
         env_ignore_empty=True,
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,
         validate_default=False,
         case_sensitive=False,
         protected_namespaces=(),

@@ -18,6 +18,10 @@ from login_proxy.outbox.intents import UNFINISHED, Attempt, Intent, Kind, ParkRe
 from login_proxy.outbox.schema import MIGRATIONS
 from swarm_core.errors import SwarmError
 
+# a time to wait for that lies further ahead was written before the clock was set back: it is over
+LONGEST_PAUSE = 60.0
+_TICK = 1e-6
+
 
 class Conflict(SwarmError):
     """The same intent came with another content."""
@@ -83,13 +87,14 @@ class OutboxStore:
         if limit <= 0:
             return []
         rows = self._db.execute(
-            "SELECT * FROM intents WHERE target = ? AND state = ? AND not_before <= ? AND"
+            "SELECT * FROM intents WHERE target = ? AND state = ? AND NOT (not_before BETWEEN ? AND ?) AND"
             " ((kind = 'register' AND peer_id IN (SELECT value FROM json_each(?)))"
             "  OR (kind <> 'register' AND peer_id IN (SELECT value FROM json_each(?)))) ORDER BY id LIMIT ?",
             (
                 self._tag,
                 State.QUEUED.value,
-                self._clock(),
+                self._clock() + _TICK,
+                self._clock() + LONGEST_PAUSE,
                 json.dumps(sorted(bound)),
                 json.dumps(sorted(registered)),
                 limit,

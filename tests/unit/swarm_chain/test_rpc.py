@@ -182,7 +182,7 @@ def test_messages_of_different_nodes_become_one_word(message: str, reason: str) 
         {"error": "a text where an object belongs"},
         {"error": {"code": None, "message": "no number"}},
         {"error": {"code": 3, "message": "execution reverted", "data": "0xnothex"}},
-        httpx.Response(200, content=b"[" * 5_000),
+        httpx.Response(200, content=b"[" * 100_000),
         httpx.Response(200, json=[1, 2]),
         httpx.DecodingError("not gzip"),
     ],

@@ -196,3 +196,15 @@ def test_a_child_inherits_a_copy_of_the_environment(monkeypatch: pytest.MonkeyPa
     assert environment["SWARM_MODEL"] == "embedded"
     environment["SWARM_MODEL"] = "other"
     assert os.environ["SWARM_MODEL"] == "embedded"
+
+
+class Rate(SwarmSettings):
+    """One number."""
+
+    learning_rate: float | None = Field(None, ge=0)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+def test_no_number_is_infinite(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SWARM_LEARNING_RATE", value)
+    assert "SWARM_LEARNING_RATE" in problems(Rate)

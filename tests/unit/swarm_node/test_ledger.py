@@ -246,3 +246,16 @@ def test_a_crash_between_taking_and_noting_is_the_same_report_again(path: Path) 
         login.take(waiting.round, waiting.stage, waiting.reward)
         again.accepted(waiting)
     assert sum(login.rows.values()) == again.handed_over == 2
+
+
+def test_the_same_identity_again_writes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path)
+    ledger.identify("QmA")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(ledger_module, "write_json", full)
+    ledger.identify("QmA")  # a restart on a full disk still trains
+    with pytest.raises(OSError, match="no space"):
+        ledger.identify("QmB")

@@ -102,6 +102,18 @@ def test_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.saved == []
 
 
+def test_rounds_credited_after_the_checkpoint_are_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    store.state = SimpleNamespace(round=9, optimizer_steps=8)
+    made = progress(store, monkeypatch, first_round=500)
+    assert made.resume() == 8
+    assert made.training_round == 500
+    made.save()  # the weights are those of the checkpoint
+    assert store.saved == []
+    made.finished(500)
+    assert store.saved == [500]
+
+
 def test_a_failed_round_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     made = progress(Store(), monkeypatch)
     made.skip(0)

@@ -70,6 +70,15 @@ def test_sendable_is_what_the_gate_lets_through_when_due_oldest_first(store: Out
     assert [i.id for i in store.sendable(9, bound=set(), registered={"A"})] == [a_late.id, a_vote.id]
 
 
+def test_a_clock_that_is_set_back_does_not_hold_intents(store: OutboxStore, clock: FakeClock) -> None:
+    row, _ = store.put(reward("A", 1, 0, 5))
+    store.postpone(row.id, "later", 15.0)
+    clock.now -= 86_400.0
+    assert [i.id for i in store.sendable(9, bound=set(), registered={"A"})] == [row.id]
+    clock.now += 86_400.0
+    assert store.sendable(9, bound=set(), registered={"A"}) == []
+
+
 def test_the_way_of_an_intent(store: OutboxStore) -> None:
     row, _ = store.put(reward("A", 1, 0, 5))
     assert store.has_work()
