@@ -86,12 +86,14 @@ class Exchange:
             return Collected("unreadable")
         return collected
 
-    async def offer_bootnodes(self, addresses: list[str]) -> None:
-        """Tell the daemon the bootnodes that the chain names."""
+    async def offer_bootnodes(self, addresses: list[str]) -> bool:
+        """Tell the daemon the bootnodes that the chain names; False when it did not take them."""
         try:
             await self._client.request("PUT", "/v1/bootnodes", deadline=_STATUS_SECONDS, json={"addresses": addresses})
         except (Unavailable, Refused) as error:
             log.debug("bootnodes not offered", error=str(error))
+            return False
+        return True
 
     async def close(self) -> None:
         """Close the connection pool."""

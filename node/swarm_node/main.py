@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import secrets
 import time
 from typing import TYPE_CHECKING
@@ -56,17 +57,23 @@ async def start(service: Service, settings: NodeSettings) -> None:
 async def _assemble(service: Service, settings: NodeSettings, board: Board) -> tuple[Worker, Progress]:
     # torch and transformers come in here, seconds after bad settings, a damaged ledger or a wrong chain were refused
     from swarm_chain.client import ChainClient
+    from swarm_node.exchange import Exchange
+    from swarm_node.introducer import Introducer
     from swarm_node.ledger import Ledger
     from swarm_node.rounds import RoundClock
 
     ledger = Ledger(settings.state_dir / "ledger.json")
     chain = ChainClient(settings)
+    exchange = Exchange(settings.run_dir / "dht.sock")
+    for part, close in (("exchange", exchange.close), ("chain", chain.close)):
+        service.on_close(part, close)
     clock = RoundClock(chain, ledger, service)
     await clock.check()
+    service.spawn("bootnodes", Introducer(chain, exchange).run(service))
+    await asyncio.to_thread(_import_heavy)  # beside the loop: status, health and bootnodes do not wait for torch
 
     from swarm_node.checkpoint import CheckpointStore, hash_config
     from swarm_node.device import choose_device
-    from swarm_node.exchange import Exchange
     from swarm_node.model import EMBEDDED, load, resolve_name
     from swarm_node.policy import Policy
     from swarm_node.progress import Progress
@@ -113,12 +120,15 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
         next_round=progress.training_round,
         resumed="no checkpoint" if resumed is None else f"optimiser step {resumed}",
     )
-    exchange = Exchange(settings.run_dir / "dht.sock")
     reporter = Reporter(settings.login_url, settings.api_token_file, ledger, settings.submit_seconds)
-    for part, close in (("exchange", exchange.close), ("reporter", reporter.close), ("chain", chain.close)):
-        service.on_close(part, close)
+    service.on_close("reporter", reporter.close)
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter)
     return worker, progress
+
+
+def _import_heavy() -> None:
+    importlib.import_module("swarm_node.worker")  # torch
+    importlib.import_module("transformers.models.auto.modeling_auto")
 
 
 def main() -> None:

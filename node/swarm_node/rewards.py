@@ -3,7 +3,8 @@
 Completions come from strangers too, so the text is hostile: it is bounded before it is parsed, a scorer that raises
 gives 0, and only datasets whose scorer was read for this are allowed. Several of reasoning-gym's scorers hand the
 answer to `eval` or to sympy's parser (which evaluates): binary_matrix, n_queens, spiral_matrix, string_insertion,
-countdown, puzzle24 and the integration and polynomial tasks. None of those runs here; binary_matrix is scored below.
+countdown, puzzle24 and the integration and polynomial tasks. None of those runs here; binary_matrix is scored below,
+and propositional_logic's verifier, which is exponential in what it takes for variables, sees formulas only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ AUDITED_DATASETS = frozenset(
     | {"count_bits", "decimal_arithmetic", "fraction_simplification", "gcd", "lcm", "products", "propositional_logic"}
 )
 MAX_TEXT_CHARS = 32_768  # of a completion, its end; the answer stands there
+MAX_FORMULA_CHARS = 64  # of propositional logic; right conclusions have about 10, the verifier's parser is quadratic
 MAX_ANSWER_CHARS = 512  # the longest right answer of the datasets above, a 10 x 10 matrix as a list, has about 320
 
 Scorer = Callable[[str, Any], float]  # (answer, reasoning-gym's entry) -> reward
@@ -66,7 +68,19 @@ def _scorer(task: Task) -> Scorer:
     from reasoning_gym import create_dataset
 
     scorer: Scorer = create_dataset(task.name, seed=0, size=1, **task.params).score_answer
+    if task.name == "propositional_logic":
+        return lambda answer, entry: scorer(answer, entry) if is_formula(answer, entry) else 0.0
     return scorer
+
+
+def is_formula(answer: str, entry: Any) -> bool:
+    """Whether the text is short and made of the question's own variables, operators and brackets.
+
+    reasoning-gym's verifier tries every assignment of whatever stands where a variable may: 26 small letters, which it
+    does not refuse, would take it days.
+    """
+    letters = {*entry["metadata"]["variables"], *"∧∨¬→↔() "}
+    return len(answer) <= MAX_FORMULA_CHARS and set(answer) <= letters
 
 
 def score_binary_matrix(answer: str, entry: Any) -> float:

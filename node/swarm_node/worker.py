@@ -36,7 +36,6 @@ from swarm_node.settings import NodeSettings
 _FAILED_ROUNDS_IN_A_ROW = 5
 _EVALUATED_QUESTIONS = 32
 _IDENTITY_SECONDS = 20.0
-_BOOTNODES_EVERY = 30.0
 P = ParamSpec("P")
 T = TypeVar("T")
 log = get_logger("worker")
@@ -72,7 +71,6 @@ class Worker:
         self.seen = SeenGroups()
         self._swarm = f"{settings.chain_id}"
         self._failed_in_a_row = 0
-        self._bootnodes_read = 0.0
 
     async def run(self) -> None:
         """Rounds until asked to stop. Raises FatalError when too many fail in a row."""
@@ -178,28 +176,16 @@ class Worker:
         collected = await self.exchange.collect(
             hyper.num_external * hyper.num_questions, self.settings.exchange_seconds, self.settings.max_age_seconds
         )
-        await self._look_at_swarm(status, collected)
+        self._look_at_swarm(status, collected)
         return collected
 
-    async def _look_at_swarm(self, status: DhtStatus, collected: Collected) -> None:
+    def _look_at_swarm(self, status: DhtStatus, collected: Collected) -> None:
         self.board.set(dht_state=status.state)
         alone = status.state != "ready" or status.peers == 0
         if alone and not collected.groups:
             self.board.state("isolated", f"no other peer reachable (daemon: {status.state}), training alone")
         else:
             self.board.state("training", "other peers reachable")
-        if alone or time.monotonic() - self._bootnodes_read > _BOOTNODES_EVERY:
-            await self._offer_bootnodes()
-
-    async def _offer_bootnodes(self) -> None:
-        self._bootnodes_read = time.monotonic()
-        try:
-            addresses = await self.chain.bootnodes()
-        except CHAIN_TROUBLE as error:
-            log.debug("bootnodes not read from the chain", error=str(error))
-            return
-        if addresses:
-            await self.exchange.offer_bootnodes(addresses)
 
     async def _submit(self, now: ChainRound | None, own_mean: float, used: list[ScoredGroup]) -> None:
         if now is not None and self.reporter.due():
@@ -226,7 +212,6 @@ class Worker:
             status = await self.exchange.status()
             if status is not None:
                 self._set_peer(status.peer_id)
-                await self._offer_bootnodes()
             elif time.monotonic() > end and self.ledger.peer_id:
                 log.warning("the DHT daemon does not answer, training starts alone", seconds=_IDENTITY_SECONDS)
                 self._set_peer(self.ledger.peer_id)

@@ -46,7 +46,7 @@ async def test_with_a_daemon(daemon: StubDaemon, exchange: Exchange) -> None:
     found = [(entry.peer_id, entry.age, entry.group) for entry in collected.groups]
     assert found == [("QmA", 3.5, GROUP), ("QmA", 3.5, OTHER), ("QmB", 0.0, OTHER)]
 
-    await exchange.offer_bootnodes(["/ip4/1.2.3.4/tcp/1/p2p/QmA"])
+    assert await exchange.offer_bootnodes(["/ip4/1.2.3.4/tcp/1/p2p/QmA"])
     assert daemon.bootnodes == ["/ip4/1.2.3.4/tcp/1/p2p/QmA"]
 
 
@@ -77,7 +77,7 @@ async def test_a_daemon_that_refuses(daemon: StubDaemon, exchange: Exchange, sta
     daemon.fails_with = 422  # final, hence quick for the other calls
     assert await exchange.status() is None
     assert not await exchange.publish(BATCH)
-    await exchange.offer_bootnodes(["x"])
+    assert not await exchange.offer_bootnodes(["x"])
     assert daemon.bootnodes == []
 
 
@@ -90,7 +90,7 @@ async def test_without_a_daemon_every_call_ends_soon_and_without_an_error(
     assert not await exchange.publish(BATCH)
     collected = await exchange.collect(1, 0.1, 1.0)
     assert (collected.state, collected.groups, collected.rejected) == ("unreachable", [], {})
-    await exchange.offer_bootnodes(["x"])
+    assert not await exchange.offer_bootnodes(["x"])
 
 
 async def test_own_groups_beyond_the_bounds_are_not_sent(daemon: StubDaemon, exchange: Exchange) -> None:

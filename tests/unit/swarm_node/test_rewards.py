@@ -122,3 +122,18 @@ def test_binary_matrix_is_scored_without_evaluating_it(tmp_path: Path) -> None:
     assert score(f"<answer>{rows}</answer>", task) == 0.1
     assert score("<answer>[[1, 2], [3]]</answer>", task) == 0.0
     assert score("<answer>7</answer>", task) == 0.0
+
+
+@pytest.mark.parametrize(
+    "answer", ["∨".join("abcdefghijklmnopqrstuvwxyz"), "¬" * 511, "∨" * 64, "a", "P" * 65, "P\u200bP"], ids=repr
+)
+def test_a_formula_of_a_stranger_costs_nothing_and_is_never_right(answer: str) -> None:
+    task = TaskSet.load("rgym").make("propositional_logic", 0)
+    started = time.monotonic()
+    assert score(f"<answer>{answer}</answer>", task) <= 0.05
+    assert time.monotonic() - started < 1.0
+
+
+def test_a_right_formula_still_counts() -> None:
+    tasks = [TaskSet.load("rgym").make("propositional_logic", seed) for seed in range(20)]
+    assert all(score(f"<answer>{task.entry['metadata']['example_answer']}</answer>", task) >= 0.25 for task in tasks)

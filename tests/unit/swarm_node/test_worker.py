@@ -86,7 +86,6 @@ class Swarm:
         self.published: list[GroupBatch] = []
         self.takes = True
         self.wanted: list[tuple[int, float, float]] = []
-        self.bootnodes: list[list[str]] = []
 
     async def status(self) -> DhtStatus | None:
         if self.peers is None:
@@ -101,9 +100,6 @@ class Swarm:
         self.wanted.append((want, seconds, max_age))
         return self.collected
 
-    async def offer_bootnodes(self, addresses: list[str]) -> None:
-        self.bootnodes.append(addresses)
-
 
 class Chain:
     """In the place of the chain's client: the other peer is registered."""
@@ -115,11 +111,6 @@ class Chain:
         if self.error is not None:
             raise self.error
         return ["0xowner" if peer == OTHER_PEER else None for peer in peers]
-
-    async def bootnodes(self) -> list[str]:
-        if self.error is not None:
-            raise self.error
-        return ["/ip4/192.0.2.1/tcp/38751/p2p/QmBoot"]
 
 
 class Setting:
@@ -266,7 +257,6 @@ async def test_alone_and_back(directory: Path) -> None:
     setting.swarm.peers = 0
     await setting.run()
     assert setting.board.status.state == "isolated"
-    assert setting.swarm.bootnodes[-1] == ["/ip4/192.0.2.1/tcp/38751/p2p/QmBoot"]  # what the chain names is tried
 
 
 async def test_a_daemon_that_goes_away_does_not_stop_training(directory: Path) -> None:
