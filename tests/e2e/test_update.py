@@ -30,6 +30,7 @@ def test_the_first_version_is_among_what_is_started() -> None:
     assert "volumes-0.1.0.tar.gz" in [archive.name for archive in ARCHIVES]
 
 
+@pytest.mark.timeout(480)  # the deadlines below count; this is for a busy machine
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.name)
 def test_volumes_of_an_earlier_version_start_under_todays_images(bare: Stack, archive: Path) -> None:
     kept: dict[str, Any] = json.loads(archive.with_name(archive.name.removesuffix(".tar.gz") + ".json").read_text())
