@@ -37,4 +37,28 @@ MIGRATIONS = (
     CREATE TABLE peers (peer_id TEXT PRIMARY KEY, node TEXT NOT NULL, seen_at REAL NOT NULL) STRICT;
     CREATE TABLE memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     """,
+    # sums beside the rows: a node of some weeks has millions of intents, and they are asked for every few seconds
+    """
+    CREATE TABLE totals (
+        target TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        peer_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        intents INTEGER NOT NULL,
+        reward INTEGER NOT NULL,
+        PRIMARY KEY (target, kind, peer_id, state)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO totals SELECT target, kind, peer_id, state, count(*), sum(reward) FROM intents
+        GROUP BY target, kind, peer_id, state;
+    CREATE TRIGGER intent_added AFTER INSERT ON intents BEGIN
+        INSERT INTO totals VALUES (NEW.target, NEW.kind, NEW.peer_id, NEW.state, 1, NEW.reward)
+            ON CONFLICT DO UPDATE SET intents = intents + 1, reward = reward + excluded.reward;
+    END;
+    CREATE TRIGGER intent_moved AFTER UPDATE OF state ON intents WHEN OLD.state <> NEW.state BEGIN
+        UPDATE totals SET intents = intents - 1, reward = reward - OLD.reward
+            WHERE target = OLD.target AND kind = OLD.kind AND peer_id = OLD.peer_id AND state = OLD.state;
+        INSERT INTO totals VALUES (NEW.target, NEW.kind, NEW.peer_id, NEW.state, 1, NEW.reward)
+            ON CONFLICT DO UPDATE SET intents = intents + 1, reward = reward + excluded.reward;
+    END;
+    """,
 )

@@ -127,7 +127,8 @@ class OutboxStore:
     def counts(self) -> dict[str, dict[str, int]]:
         """kind -> state -> number of intents of this target."""
         rows = self._db.execute(
-            "SELECT kind, state, count(*) AS n FROM intents WHERE target = ? GROUP BY kind, state", (self._tag,)
+            "SELECT kind, state, sum(intents) AS n FROM totals WHERE target = ? AND intents > 0 GROUP BY kind, state",
+            (self._tag,),
         )
         table: dict[str, dict[str, int]] = {}
         for row in rows:
@@ -152,8 +153,7 @@ class OutboxStore:
     def reward_sums(self) -> dict[str, dict[str, int]]:
         """peer -> state -> sum of rewards."""
         rows = self._db.execute(
-            "SELECT peer_id, state, sum(reward) AS s FROM intents WHERE target = ? AND kind = ?"
-            " GROUP BY peer_id, state",
+            "SELECT peer_id, state, reward AS s FROM totals WHERE target = ? AND kind = ? AND intents > 0",
             (self._tag, Kind.REWARD.value),
         )
         table: dict[str, dict[str, int]] = {}

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from tests.support.fake_chain import FakeClock
 
+from login_proxy.outbox import store as store_module
 from login_proxy.outbox.intents import Attempt, ParkReason, State, Target, register, reward, winner
+from login_proxy.outbox.schema import MIGRATIONS
 from login_proxy.outbox.store import Conflict, OutboxStore, Seen
 from swarm_core.errors import FatalError
 
@@ -206,6 +208,41 @@ def test_sums_and_counts(store: OutboxStore, clock: FakeClock) -> None:
     assert store.reward_sums() == {"A": {"delivered": 5, "queued": 7}}
     assert store.counts() == {"reward": {"delivered": 1, "queued": 2}, "winner": {"queued": 1}}
     assert store.oldest_unfinished() == 1001.0
+
+
+def test_sums_follow_every_move_and_are_made_for_a_file_of_the_first_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MIGRATIONS", MIGRATIONS[:1])
+    old = OutboxStore(tmp_path / "old.sqlite", Target(1, "0xc"))
+    rows = [old.put(reward(peer, number, 0, number + 1))[0] for number in range(4) for peer in "AB"]
+    old.deliver([(row.id, "h", 1) for row in rows[:3]], None)
+    old.close()
+    monkeypatch.setattr(store_module, "MIGRATIONS", MIGRATIONS)
+    store = OutboxStore(tmp_path / "old.sqlite", Target(1, "0xc"))
+
+    def agree() -> None:
+        rows = store._db.execute("SELECT peer_id, state, sum(reward) AS s FROM intents GROUP BY peer_id, state")
+        expected: dict[str, dict[str, int]] = {}
+        for row in rows:
+            expected.setdefault(row["peer_id"], {})[row["state"]] = row["s"]
+        assert store.reward_sums() == expected
+        counted = store._db.execute("SELECT state, count(*) AS n FROM intents GROUP BY state").fetchall()
+        assert store.counts() == {"reward": {row["state"]: row["n"] for row in counted}}
+
+    agree()
+    store.put(reward("C", 0, 0, 7))
+    store.put(reward("C", 0, 0, 7))  # the same again is no second one
+    store.sign([(rows[3].id, A_ATTEMPT)])
+    agree()
+    store.park(ParkReason.WRONG_CHAIN)
+    agree()
+    store.unpark(ParkReason.WRONG_CHAIN)
+    store.deliver([(rows[3].id, "h", 2), (rows[4].id, None, 2)], None)
+    store.recall([rows[0].id, rows[3].id])
+    store.reject(rows[5].id, "InvalidVote")
+    store.postpone(rows[6].id, "later", 1.0)
+    agree()
 
 
 def test_a_registration_is_wished_for_again_only_when_it_was_finished(store: OutboxStore) -> None:
