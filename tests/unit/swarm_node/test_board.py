@@ -59,12 +59,15 @@ def test_history_is_bounded_and_newest_last(board: Board) -> None:
     assert len(board.history(10_000)) == 500
 
 
-def test_a_change_of_state_is_said_once(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_of_state_is_said_once(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(board_module.log, "warning", lambda event, **fields: said.append(("warning", fields["state"])))
+    monkeypatch.setattr(board_module.log, "info", lambda event, **fields: said.append(("info", fields["state"])))
     for _ in range(3):
         board.state("isolated", "nobody there")
     board.state("training", "somebody there")
     assert board.status.state == "training"
-    assert [entry.message for entry in caplog.records if entry.levelname == "WARNING"] == ["state changed"]
+    assert said == [("warning", "isolated"), ("info", "training")]
 
 
 async def test_routes(board: Board) -> None:
