@@ -144,9 +144,7 @@ def test_docs_table_is_the_catalogue() -> None:
         for line in (ROOT / "docs" / "monitoring.md").read_text().splitlines()
         if line.startswith(("| `rlswarm_", "| `gensyn_"))
     ]
-    assert rows == [
-        (f"`{metric.name}`", metric.kind, ", ".join(metric.labels), metric.help) for metric in CATALOGUE
-    ]
+    assert rows == [(f"`{metric.name}`", metric.kind, ", ".join(metric.labels), metric.help) for metric in CATALOGUE]
 
 
 def test_docs_name_every_action() -> None:

@@ -67,9 +67,7 @@ def add_status(samples: Samples, node: str, status: LoginStatus) -> None:
     for state, action in ACTIONS.items():
         samples.add("rlswarm_action_required", state in states, node, action)
     for kind in dict.fromkeys((*KINDS, *status.submissions)):
-        samples.counts(
-            "rlswarm_chain_submissions_total", status.submissions.get(kind, {}), node, kind, known=OUTCOMES
-        )
+        samples.counts("rlswarm_chain_submissions_total", status.submissions.get(kind, {}), node, kind, known=OUTCOMES)
     samples.counts("rlswarm_outbox_pending", status.pending, node, known=KINDS)
     samples.add("rlswarm_outbox_oldest_pending_seconds", status.oldest_pending_seconds, node)
 
