@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,17 +18,17 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from swarm_core.log import get_logger
 from swarm_core.status import NodeStatus, Phase, RoundRecord
+from swarm_node.history import KEPT, History
 
-_HISTORY = 500
 log = get_logger("worker")
 
 
 class Board:
     """Status and history of one worker."""
 
-    def __init__(self, status: NodeStatus) -> None:
+    def __init__(self, status: NodeStatus, history: Path | None = None) -> None:
         self._status = status
-        self._history: deque[RoundRecord] = deque(maxlen=_HISTORY)
+        self._history = History(history)
         self._rounds: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
@@ -66,7 +66,7 @@ class Board:
 
     def finish(self, record: RoundRecord) -> None:
         """Enter a finished round into history, counters and log."""
-        self._history.append(record)
+        self._history.add(record)
         self._rounds[record.result] += 1
         self._rejected.update(record.external_rejected)
         fields: dict[str, Any] = {"rounds": dict(self._rounds), "external_rejected": dict(self._rejected)}
@@ -95,7 +95,7 @@ class Board:
 
     def history(self, limit: int) -> list[RoundRecord]:
         """The newest `limit` records, newest last."""
-        return list(self._history)[-limit:]
+        return self._history.newest(limit)
 
     def app(self) -> FastAPI:
         """What `node.sock` serves."""
@@ -110,7 +110,7 @@ class Board:
             return self.status
 
         @app.get("/v1/history")
-        async def history(limit: int = Query(50, ge=1, le=_HISTORY)) -> list[RoundRecord]:
+        async def history(limit: int = Query(50, ge=1, le=KEPT)) -> list[RoundRecord]:
             return self.history(limit)
 
         @app.get("/metrics")

@@ -60,7 +60,7 @@ class CheckpointStore:
     def __init__(self, directory: Path, keep: int = 3) -> None:
         if keep < 1:
             raise ValueError("at least one checkpoint is kept")
-        self._directory = directory
+        self.directory = directory
         self._keep = keep
 
     def save(self, state: CheckpointState) -> Path:
@@ -90,7 +90,7 @@ class CheckpointStore:
                 return self._read(path)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 log.warning("checkpoint skipped", path=path.name, reason=str(error))
-        others = sorted(path.name for path in self._directory.glob("*") if path.is_dir() and path.name != config_hash)
+        others = sorted(path.name for path in self.directory.glob("*") if path.is_dir() and path.name != config_hash)
         if others:
             log.info("no checkpoint of this model and configuration, others are kept aside", others=",".join(others))
         return None
@@ -98,7 +98,7 @@ class CheckpointStore:
     def _home(self, config_hash: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{8,64}", config_hash):
             raise ValueError("a config hash is 8 to 64 hexadecimal digits")
-        return self._directory / config_hash
+        return self.directory / config_hash
 
     @staticmethod
     def _newest_first(home: Path) -> list[Path]:

@@ -13,8 +13,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from swarm_core.errors import ConfigError
 from swarm_core.files import read_json, write_json
+from swarm_core.log import get_logger
 
 _MAX_OUTGOING = 20_000
+log = get_logger("ledger")
 
 
 class Report(BaseModel):
@@ -30,7 +32,7 @@ class Report(BaseModel):
 class _Book(BaseModel):
     chain: str = ""
     peer_id: str = ""
-    credited_round: int = -1
+    credited: dict[str, int] = Field(default_factory=dict)
     pending: float = 0.0
     handed_over: int = 0
     reported_round: int = -1
@@ -59,7 +61,7 @@ class Ledger:
     def identify(self, peer_id: str) -> None:
         """Remember the peer id, so that a start without the daemon goes on as the same peer."""
         if peer_id != self._book.peer_id:
-            self._save(peer_id=peer_id)
+            self._enter(peer_id=peer_id)
 
     @property
     def pending(self) -> float:
@@ -71,10 +73,9 @@ class Ledger:
         """Sum of the rewards that the login service has accepted."""
         return self._book.handed_over
 
-    @property
-    def credited_round(self) -> int:
-        """The newest training round whose reward was credited; -1: none."""
-        return self._book.credited_round
+    def credited_round(self, config: str) -> int:
+        """The newest training round of this config hash whose reward was credited; -1: none."""
+        return self._book.credited.get(config, -1)
 
     @property
     def reported_round(self) -> int:
@@ -85,17 +86,22 @@ class Ledger:
         """Reports not yet accepted, oldest first."""
         return list(self._book.outgoing)
 
-    def credit(self, training_round: int, reward: float) -> bool:
-        """Add a round's own reward; False if that round was credited before (it was redone after a crash)."""
-        if training_round <= self._book.credited_round:
+    def credit(self, config: str, training_round: int, reward: float) -> bool:
+        """Add the own reward of a round under `config`; False if it was credited before (redone after a crash).
+
+        A disk that refuses is told and tried again with the next entry: the reward stays in memory meanwhile.
+        """
+        if training_round <= self.credited_round(config):
             return False
-        self._save(credited_round=training_round, pending=self._book.pending + reward)
+        credited = {**self._book.credited, config: training_round}
+        self._enter(credited=credited, pending=self._book.pending + reward)
         return True
 
     def report(self, chain_round: int, stage: int, winners: list[str], peer_id: str) -> Report | None:
         """Turn the pending reward into a report for `chain_round`; its fraction stays pending.
 
         None when that round was reported already, or when too many reports wait (the reward then stays pending).
+        Raises OSError when it cannot be written: a report must be on disk before anybody hears of it.
         """
         if chain_round <= self._book.reported_round or len(self._book.outgoing) >= _MAX_OUTGOING:
             return None
@@ -111,12 +117,12 @@ class Ledger:
     def accepted(self, report: Report) -> None:
         """The login service has `report` on disk."""
         rest = [entry for entry in self._book.outgoing if entry != report]
-        self._save(outgoing=rest, handed_over=self._book.handed_over + (report.reward or 0))
+        self._enter(outgoing=rest, handed_over=self._book.handed_over + (report.reward or 0))
 
     def refused(self, report: Report) -> None:
         """The login service will never take `report`: its reward is pending again, its vote is given up."""
         rest = [entry for entry in self._book.outgoing if entry != report]
-        self._save(outgoing=rest, pending=self._book.pending + (report.reward or 0))
+        self._enter(outgoing=rest, pending=self._book.pending + (report.reward or 0))
 
     def follow(self, chain: str) -> None:
         """Book for `chain` (id, genesis, contract) from now on. On another chain rounds start over, and what was not
@@ -125,6 +131,14 @@ class Ledger:
             return
         waiting = sum(report.reward or 0 for report in self._book.outgoing)
         self._save(chain=chain, outgoing=[], pending=self._book.pending + waiting, reported_round=-1)
+
+    def _enter(self, **changes: object) -> None:
+        """Change the book in memory, and on disk if that is possible now; the next entry writes all of it."""
+        try:
+            self._save(**changes)
+        except OSError as error:
+            log.error("ledger not written, it is kept in memory", error=str(error))
+            self._book = self._book.model_copy(update=changes)
 
     def _save(self, **changes: object) -> None:
         book = self._book.model_copy(update=changes)

@@ -18,6 +18,8 @@ from swarm_node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from swarm_node.board import Board
+    from swarm_node.exchange import Exchange
+    from swarm_node.ledger import Ledger
     from swarm_node.progress import Progress
     from swarm_node.worker import Worker
 
@@ -41,7 +43,8 @@ async def start(service: Service, settings: NodeSettings) -> None:
             phase="starting",
             phase_since=now,
             state="training",
-        )
+        ),
+        settings.state_dir / "history.jsonl",
     )
     serve_unix(service, board.app(), settings.run_dir / "node.sock")
     worker, progress = await _assemble(service, settings, board)
@@ -86,7 +89,7 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
 
     device = choose_device(settings.device)
     default = EMBEDDED if device.device.type == "cpu" else "auto"
-    name = resolve_name(settings.model or default, device, settings.node_name)
+    name = resolve_name(settings.model or default, device, await _peer_id(exchange, ledger) or settings.node_name)
     loaded = await asyncio.to_thread(load, name, device)
     device = device.for_model(loaded.parameters)
     device.apply_threads()
@@ -106,7 +109,7 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
     )
     store = CheckpointStore(settings.state_dir / "checkpoints")
     config = hash_config(loaded.identity, hyper.model_dump(), tasks.name, settings.seed)
-    progress = Progress(store, trainer, config, ledger.credited_round + 1)
+    progress = Progress(store, trainer, config, ledger.credited_round(config) + 1)
     resumed = await asyncio.to_thread(progress.resume)
     board.set(
         model=name, device=device.label, dtype=str(device.compute_dtype).removeprefix("torch."), resumed_from=resumed
@@ -120,10 +123,16 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
         next_round=progress.training_round,
         resumed="no checkpoint" if resumed is None else f"optimiser step {resumed}",
     )
-    reporter = Reporter(settings.login_url, settings.api_token_file, ledger, settings.submit_seconds)
+    reporter = Reporter(settings.login_url, settings.api_token_file, ledger, settings.report_every())
     service.on_close("reporter", reporter.close)
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter)
     return worker, progress
+
+
+async def _peer_id(exchange: Exchange, ledger: Ledger) -> str:
+    if not ledger.peer_id and (status := await exchange.status()) is not None:
+        ledger.identify(status.peer_id)
+    return ledger.peer_id
 
 
 def _import_heavy() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
 from swarm_node.checkpoint import CheckpointError, CheckpointStore
 from swarm_node.train import Trainer
@@ -23,7 +24,7 @@ class Progress:
     def __init__(self, store: CheckpointStore, trainer: Trainer, config_hash: str, first_round: int) -> None:
         self._store = store
         self._trainer = trainer
-        self._config_hash = config_hash
+        self.config_hash = config_hash
         self._save_seconds = 0.0
         self._saved_at = 0.0
         self._saved_round = -1
@@ -33,13 +34,18 @@ class Progress:
 
     def resume(self) -> int | None:
         """Continue from the newest intact checkpoint; its optimiser step, or None when there is none."""
-        state = self._store.load_latest(self._config_hash)
+        state = self._store.load_latest(self.config_hash)
         if state is None:
             return None
-        restore(state, self._trainer)
-        # rounds credited after this checkpoint are not counted again (a crash, or a stay with other hyperparameters)
-        self.training_round = max(self.training_round, state.round + 1)
-        self._saved_round = self.training_round - 1
+        try:
+            restore(state, self._trainer)
+        except (ValueError, KeyError) as error:
+            raise ConfigError(
+                f"The checkpoint of round {state.round} does not fit this version ({error}).",
+                f"move {self._store.directory / self.config_hash} away to start this model anew",
+            ) from error
+        self.training_round = state.round + 1
+        self._saved_round = state.round
         self.saved_step = state.optimizer_steps
         return state.optimizer_steps
 
@@ -60,7 +66,7 @@ class Progress:
         start = time.monotonic()
         number = self.training_round - 1
         try:
-            self._store.save(capture(self._trainer, config_hash=self._config_hash, round_number=number))
+            self._store.save(capture(self._trainer, config_hash=self.config_hash, round_number=number))
         except CheckpointError as error:
             self.last_error = str(error)
             log.error("checkpoint not written, training goes on", round=number, error=str(error))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from swarm_chain.settings import ChainSettings
 from swarm_node.hyper import Hyperparameters, LossType, ScaleRewards, default_hyperparameters
@@ -16,6 +16,8 @@ _HYPERPARAMETERS = frozenset(Hyperparameters.model_fields) - {
     "adam_epsilon",
     "micro_batch_tokens",
 }
+
+_FOREIGN_CHAIN_SECONDS = 10_800
 
 
 class NodeSettings(ChainSettings):
@@ -32,14 +34,18 @@ class NodeSettings(ChainSettings):
 
     login_url: str = Field("http://login-proxy:3001", description="Worker API of the login service.")
     api_token_file: Path = Field(Path("/run/api-token/token"), description="Bearer token of the worker API.")
-    submit_seconds: int = Field(0, ge=0, description="Seconds between reports of rewards; 0: every round.")
-    exchange_seconds: float = Field(10.0, gt=0, le=120, description="Time for asking other peers in a round.")
+    submit_seconds: int | None = Field(
+        None,
+        ge=0,
+        description="Seconds between reports of rewards; 0: every round. Unset: 0 on the local chain, else 10800.",
+    )
+    exchange_seconds: float = Field(10.0, ge=0.1, le=120, description="Time for asking other peers in a round.")
     max_age_seconds: float = Field(600.0, gt=0, description="Older groups of other peers are not used.")
 
     num_questions: int | None = Field(None, ge=1, le=64, description="I: own questions a round.")
     num_generations: int | None = Field(None, ge=2, le=64, description="G: completions a question.")
     num_external: int | None = Field(None, ge=0, le=64, description="J: groups of other peers a round.")
-    max_completion_length: int | None = Field(None, ge=1, description="Tokens of a completion.")
+    max_completion_length: int | None = Field(None, ge=1, le=32768, description="Tokens of a completion.")
     temperature: float | None = Field(None, gt=0, description="Sampling temperature.")
     top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling.")
     top_k: int | None = Field(None, ge=0, description="0: no limit.")
@@ -55,6 +61,17 @@ class NodeSettings(ChainSettings):
 
     def writable_directories(self) -> tuple[Path, ...]:
         return (self.run_dir, self.state_dir)
+
+    def report_every(self) -> int:
+        """Seconds between two reports: every round where gas is free, every three hours where it may cost."""
+        if self.submit_seconds is not None:
+            return self.submit_seconds
+        return 0 if self.coordinator is None else _FOREIGN_CHAIN_SECONDS
+
+    @model_validator(mode="after")
+    def _clip_range(self) -> Self:
+        self.hyperparameters(self.model or "embedded")  # epsilon and epsilon_high may contradict each other
+        return self
 
     def hyperparameters(self, model: str) -> Hyperparameters:
         """The preset of `model` (resolved name) with what the operator set. Raises ValueError on a contradiction."""

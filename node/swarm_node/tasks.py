@@ -25,8 +25,10 @@ from typing import Any
 import yaml
 
 from swarm_core.errors import ConfigError
+from swarm_core.log import get_logger
 from swarm_node.rewards import AUDITED_DATASETS
 
+log = get_logger("tasks")
 MAX_SEED = 2**32 - 1
 HELD_OUT_SHARE = 5  # one question in five is never trained on
 MAX_DRAWS = 1000  # a dataset of which this many questions in a row are on the wrong side of the split is unusable
@@ -123,7 +125,11 @@ class TaskSet:
         """The task a peer says it used, or None when this set does not have it or it is held out here."""
         if name not in self.names or not 0 <= seed <= MAX_SEED:
             return None
-        task = self.make(name, seed)
+        try:
+            task = self.make(name, seed)
+        except Exception as error:  # noqa: BLE001 - the seed is a stranger's; a generator that trips over it makes no task
+            log.debug("no task from this seed", name=name, seed=seed, error=repr(error))
+            return None
         return None if task.is_held_out else task
 
     def verify(self, name: str, seed: int, question: str, answer: str) -> Task | None:

@@ -36,6 +36,7 @@ from swarm_node.settings import NodeSettings
 _FAILED_ROUNDS_IN_A_ROW = 5
 _EVALUATED_QUESTIONS = 32
 _IDENTITY_SECONDS = 20.0
+_EXPECTED = (SwarmError, OSError, RuntimeError, ValueError, MemoryError)
 P = ParamSpec("P")
 T = TypeVar("T")
 log = get_logger("worker")
@@ -119,7 +120,7 @@ class Worker:
                 record.held_out_reward = await self._compute(learner.evaluate, _EVALUATED_QUESTIONS, number)
 
         # the ledger first: it credits a training round once, so a crash before the checkpoint loses and doubles nothing
-        self.ledger.credit(number, sum(sum(rollout.rewards) for rollout in own))
+        self.ledger.credit(self.progress.config_hash, number, sum(sum(rollout.rewards) for rollout in own))
         with self.board.phase("checkpoint"):
             await self._compute(self.progress.finished, number)
 
@@ -135,10 +136,13 @@ class Worker:
             await self.round(now, record)
             record.result = "ok"
             self._failed_in_a_row = 0
-        except (SwarmError, OSError, RuntimeError, ValueError, MemoryError) as error:
+        except Exception as error:  # data of strangers goes through here: a bad round never ends the process
             self._failed_in_a_row += 1
             record.result = type(error).__name__
-            log.error("round failed", round=number, reason=record.result, error=str(error))
+            if isinstance(error, _EXPECTED):
+                log.error("round failed", round=number, reason=record.result, error=str(error))
+            else:
+                log.crash("round failed for an unforeseen reason", error, round=number)
             self.board.set(last_error=f"{record.result}: {error}"[:500])
             self.progress.skip(number)
             if self._failed_in_a_row >= _FAILED_ROUNDS_IN_A_ROW:
@@ -161,6 +165,7 @@ class Worker:
             return
         if await self.exchange.publish(GroupBatch(number, time.time(), groups)):
             record.published = [group.digest() for group in groups]
+            self.seen.add(record.published)  # a copy of ours under another name teaches and wins nothing
 
     async def _collect(self) -> Collected:
         hyper = self.learner.hyper
@@ -190,7 +195,10 @@ class Worker:
     async def _submit(self, now: ChainRound | None, own_mean: float, used: list[ScoredGroup]) -> None:
         if now is not None and self.reporter.due():
             chosen = winner(self.peer_id, own_mean, used, await self._registered({group.peer_id for group in used}))
-            self.reporter.make(now.round, now.stage, [chosen], self.peer_id)
+            try:
+                self.reporter.make(now.round, now.stage, [chosen], self.peer_id)
+            except OSError as error:
+                log.error("report not written, its reward stays pending", error=str(error))
         await self.reporter.deliver()
 
     async def _registered(self, peers: set[str]) -> set[str]:

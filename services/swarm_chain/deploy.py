@@ -36,7 +36,7 @@ class DeploySettings(ChainSettings):
     role_keys_dir: Path = Field(Path("/role-keys"), description="Keys of owner, stage manager and bootnode manager.")
     reward_limit: int = Field(1_000_000, ge=1, lt=2**127, description="Largest absolute value of one reward on chain.")
     report_window_rounds: int = Field(
-        60_480, ge=1, lt=2**63, description="How many past rounds still accept rewards and votes."
+        604_800, ge=1, lt=2**63, description="How many past rounds still accept rewards and votes."
     )
 
     def writable_directories(self) -> Iterable[Path]:

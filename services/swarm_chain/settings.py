@@ -38,7 +38,7 @@ class ChainSettings(SwarmSettings):
     rpc_url: Annotated[str, AfterValidator(_urls)] = Field(
         "http://chain:8545", description="JSON-RPC address; several, separated by commas, stand in for one another."
     )
-    chain_id: int = Field(DEFAULT_CHAIN_ID, ge=1, description="Chain id that the RPC must answer.")
+    chain_id: int = Field(DEFAULT_CHAIN_ID, ge=1, lt=2**63, description="Chain id that the RPC must answer.")
     coordinator: Annotated[str, AfterValidator(_address)] | None = Field(
         None, description="Address of SwarmCoordinator; unset, it is read from the deployment file."
     )

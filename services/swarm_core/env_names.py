@@ -13,8 +13,6 @@ COMPOSE_NAMES = frozenset(
         "SWARM_EXPORTER_PUBLISHED_PORT",
         "SWARM_GRAFANA_PORT",
         "SWARM_IMAGE_TAG",
-        "SWARM_LOCAL_PEERS",
-        "SWARM_LOCAL_SWARM",
         "SWARM_NODE_MEMORY",
         "SWARM_P2P_BIND",
         "SWARM_PROMETHEUS_PORT",
@@ -25,6 +23,8 @@ PROCESS_NAMES = frozenset(
     {
         # every process
         "SWARM_ENV_VERSION",
+        "SWARM_LOCAL_PEERS",
+        "SWARM_LOCAL_SWARM",
         "SWARM_LOG_FORMAT",
         "SWARM_LOG_LEVEL",
         "SWARM_RUN_DIR",

@@ -22,6 +22,7 @@ from swarm_core.errors import ConfigError
 PREFIX = "SWARM_"
 ENV_VERSION = 1
 _MAX_SECRET_BYTES = 4096
+_NOT_SHOWN = ("secret", "url")  # fields whose value may hold a key
 
 
 def _readable_file(path: Path) -> Path:
@@ -125,10 +126,13 @@ def _unknown_names(environment: Mapping[str, str]) -> Iterable[str]:
 
 
 def _problem(entry: Mapping[str, Any]) -> str:
-    field = ".".join(str(part) for part in entry["loc"]) or "settings"
-    name = field.upper() if field.upper().startswith(PREFIX) else f"{PREFIX}{field.upper()}"
     message = str(entry["msg"]).removeprefix("Value error, ")
-    shown = "" if entry["type"] == "missing" or "secret" in field else f" (got {str(entry.get('input'))[:80]!r})"
+    field = ".".join(str(part) for part in entry["loc"])
+    if not field:  # a contradiction between several settings; the message names them
+        return message
+    name = field.upper() if field.upper().startswith(PREFIX) else f"{PREFIX}{field.upper()}"
+    hidden = entry["type"] == "missing" or any(word in field for word in _NOT_SHOWN)
+    shown = "" if hidden else f" (got {str(entry.get('input'))[:80]!r})"
     return f"{name}: {message[:1].lower()}{message[1:]}{shown}"
 
 

@@ -15,6 +15,7 @@ from login_proxy.settings import LoginSettings
 from swarm_chain.deploy import DeploySettings
 from swarm_chain.keeper_settings import KeeperSettings
 from swarm_chain.settings import ChainSettings
+from swarm_core.check import ComposeSettings
 from swarm_core.env_names import COMPOSE_NAMES, KNOWN_NAMES, PROCESS_NAMES
 from swarm_core.peer_slot import PeerSettings
 from swarm_core.settings import ENV_VERSION, SwarmSettings
@@ -24,8 +25,8 @@ from swarm_node.settings import NodeSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES: tuple[type[SwarmSettings], ...] = (
-    ChainSettings, DeploySettings, KeeperSettings, PeerSettings, DhtSettings, NodeSettings, LoginSettings,
-    ExporterSettings,
+    ChainSettings, ComposeSettings, DeploySettings, KeeperSettings, PeerSettings, DhtSettings, NodeSettings,
+    LoginSettings, ExporterSettings,
 )  # fmt: skip
 # Compose decides the device by an image, so its default is the CPU where the process would look for itself
 COMPOSE_DEFAULTS = {"SWARM_DEVICE": "cpu"}
@@ -95,7 +96,8 @@ def test_compose_interpolates_known_names_with_the_documented_defaults() -> None
 
 def test_compose_passes_on_every_setting_that_an_operator_may_change() -> None:
     passed = set(yaml.safe_load(compose_text().split("\nservices:")[0])["x-settings"])
-    assert passed == PROCESS_NAMES - FIXED - {"SWARM_DEVICE", "SWARM_BOOTNODE_ADDRESS"}
+    special = {"SWARM_DEVICE", "SWARM_BOOTNODE_ADDRESS", "SWARM_LOCAL_SWARM", "SWARM_LOCAL_PEERS"}  # at single services
+    assert passed == PROCESS_NAMES - FIXED - special
 
 
 @pytest.mark.parametrize("name", sorted(FIXED))

@@ -24,24 +24,29 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_new_book_is_empty(path: Path) -> None:
     ledger = Ledger(path)
-    assert (ledger.pending, ledger.handed_over, ledger.credited_round, ledger.reported_round) == (0.0, 0, -1, -1)
+    assert (ledger.pending, ledger.handed_over, ledger.credited_round("c0ffee"), ledger.reported_round) == (
+        0.0,
+        0,
+        -1,
+        -1,
+    )
     assert ledger.outgoing() == []
     assert not path.exists()
 
 
 def test_a_round_is_credited_once(path: Path) -> None:
     ledger = Ledger(path)
-    assert ledger.credit(0, 1.5) is True
-    assert ledger.credit(0, 1.5) is False
-    assert ledger.credit(1, 0.75) is True
-    assert ledger.credit(0, 9.0) is False
-    assert (ledger.pending, ledger.credited_round) == (2.25, 1)
+    assert ledger.credit("c0ffee", 0, 1.5) is True
+    assert ledger.credit("c0ffee", 0, 1.5) is False
+    assert ledger.credit("c0ffee", 1, 0.75) is True
+    assert ledger.credit("c0ffee", 0, 9.0) is False
+    assert (ledger.pending, ledger.credited_round("c0ffee")) == (2.25, 1)
     assert Ledger(path).pending == 2.25
 
 
 def test_a_report_takes_the_whole_part_and_leaves_the_rest(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.credit(0, 2.75)
+    ledger.credit("c0ffee", 0, 2.75)
     report = ledger.report(7, 1, ["QmA"], PEER)
     assert report is not None
     assert report.model_dump() == {"round": 7, "stage": 1, "reward": 2, "winners": ["QmA"], "peer_id": PEER}
@@ -53,7 +58,7 @@ def test_a_report_takes_the_whole_part_and_leaves_the_rest(path: Path) -> None:
 
 def test_less_than_one_is_a_vote_only(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.credit(0, 0.9)
+    ledger.credit("c0ffee", 0, 0.9)
     report = ledger.report(1, 0, [PEER], PEER)
     assert report is not None
     assert (report.reward, ledger.pending) == (None, 0.9)
@@ -63,7 +68,7 @@ def test_less_than_one_is_a_vote_only(path: Path) -> None:
 
 def test_a_negative_sum_is_reported_as_such(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.credit(0, -0.5)
+    ledger.credit("c0ffee", 0, -0.5)
     report = ledger.report(1, 0, [], PEER)
     assert report is not None
     assert report.reward == -1
@@ -72,9 +77,9 @@ def test_a_negative_sum_is_reported_as_such(path: Path) -> None:
 
 def test_a_chain_round_is_reported_once(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.credit(0, 5.0)
+    ledger.credit("c0ffee", 0, 5.0)
     assert ledger.report(3, 0, [], PEER) is not None
-    ledger.credit(1, 5.0)
+    ledger.credit("c0ffee", 1, 5.0)
     assert ledger.report(3, 0, [], PEER) is None
     assert ledger.report(2, 0, [], PEER) is None
     assert ledger.pending == 5.0
@@ -84,7 +89,7 @@ def test_a_chain_round_is_reported_once(path: Path) -> None:
 def test_reports_are_kept_in_order(path: Path) -> None:
     ledger = Ledger(path)
     for number in range(4):
-        ledger.credit(number, 1.0)
+        ledger.credit("c0ffee", number, 1.0)
         ledger.report(number, 0, [], PEER)
     assert [report.round for report in Ledger(path).outgoing()] == [0, 1, 2, 3]
     ledger.accepted(ledger.outgoing()[1])
@@ -94,7 +99,7 @@ def test_reports_are_kept_in_order(path: Path) -> None:
 
 def test_the_list_given_out_is_a_copy(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.credit(0, 1.0)
+    ledger.credit("c0ffee", 0, 1.0)
     ledger.report(0, 0, [], PEER)
     ledger.outgoing().clear()
     assert len(ledger.outgoing()) == 1
@@ -104,7 +109,7 @@ def test_too_many_waiting_reports(path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ledger_module, "_MAX_OUTGOING", 2)
     ledger = Ledger(path)
     for number in range(3):
-        ledger.credit(number, 1.0)
+        ledger.credit("c0ffee", number, 1.0)
         ledger.report(number, 0, [], PEER)
     assert (len(ledger.outgoing()), ledger.pending, ledger.reported_round) == (2, 1.0, 1)
     ledger.accepted(ledger.outgoing()[0])
@@ -115,7 +120,7 @@ def test_too_many_waiting_reports(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_refused_report_gives_its_reward_back(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.credit(0, 3.5)
+    ledger.credit("c0ffee", 0, 3.5)
     report = ledger.report(1, 0, ["QmA"], PEER)
     assert report is not None
     ledger.refused(report)
@@ -137,9 +142,9 @@ def test_a_refused_vote_costs_nothing(path: Path) -> None:
 def test_another_chain_starts_rounds_over_and_keeps_rewards(path: Path) -> None:
     ledger = Ledger(path)
     ledger.follow("1:0xaa:0xc")
-    ledger.credit(0, 2.5)
+    ledger.credit("c0ffee", 0, 2.5)
     ledger.report(100, 0, [PEER], PEER)
-    ledger.credit(1, 3.0)
+    ledger.credit("c0ffee", 1, 3.0)
     accepted = ledger.report(101, 0, [PEER], PEER)
     assert accepted is not None
     ledger.accepted(accepted)
@@ -147,7 +152,7 @@ def test_another_chain_starts_rounds_over_and_keeps_rewards(path: Path) -> None:
     assert (len(ledger.outgoing()), ledger.reported_round) == (1, 101)
     ledger.follow("1:0xbb:0xc")
     assert (ledger.outgoing(), ledger.pending, ledger.reported_round, ledger.handed_over) == ([], 2.5, -1, 3)
-    assert ledger.credited_round == 1
+    assert ledger.credited_round("c0ffee") == 1
     assert Ledger(path).report(0, 0, [], PEER) is not None
     again = Ledger(path)
     again.follow("1:0xbb:0xc")
@@ -163,20 +168,30 @@ def test_a_damaged_book_is_refused_with_a_remedy_and_left_alone(path: Path, cont
     assert path.read_text() == content
 
 
-def test_a_write_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_loses_no_reward_and_lets_no_report_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(path)
-    ledger.credit(0, 2.0)
+    ledger.credit("c0ffee", 0, 2.0)
 
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ledger_module, "write_json", full)
-    for change in (lambda: ledger.credit(1, 1.0), lambda: ledger.report(1, 0, [], PEER)):
-        with pytest.raises(OSError, match="No space"):
-            change()
+    assert ledger.credit("c0ffee", 1, 1.0)
+    with pytest.raises(OSError, match="No space"):
+        ledger.report(1, 0, [], PEER)
+    assert (ledger.pending, ledger.credited_round("c0ffee"), ledger.outgoing()) == (3.0, 1, [])
+    assert Ledger(path).pending == 2.0
     monkeypatch.undo()
-    assert (ledger.pending, ledger.credited_round, ledger.outgoing()) == (2.0, 0, [])
-    assert ledger.credit(1, 1.0)
+    assert ledger.credit("c0ffee", 2, 1.0)
+    assert (Ledger(path).pending, Ledger(path).credited_round("c0ffee")) == (4.0, 2)
+
+
+def test_another_configuration_counts_its_own_rounds(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.credit("c0ffee", 100, 1.0)
+    assert ledger.credited_round("decaf0") == -1
+    assert ledger.credit("decaf0", 0, 1.0)
+    assert (ledger.credited_round("c0ffee"), ledger.credited_round("decaf0"), ledger.pending) == (100, 0, 2.0)
 
 
 class LoginService:
@@ -196,7 +211,7 @@ def run_rounds(
     """What a worker does to its book, from whatever it finds."""
     ledger = Ledger(path)
     for number in rounds:
-        ledger.credit(number, earned[number])
+        ledger.credit("c0ffee", number, earned[number])
         after_write()
         ledger.report(1000 + number, 0, [PEER], PEER)
         after_write()
@@ -225,7 +240,7 @@ def test_a_crash_after_any_write_loses_and_doubles_nothing(path: Path) -> None:
         # what it had taken by then; the process may have died before it could note the last one
         done = json.loads(path.read_text())["handed_over"]
         login.rows[-1, 0] = done
-        first = before.credited_round  # the round is redone: its checkpoint was not written
+        first = before.credited_round("c0ffee")  # the round is redone: its checkpoint was not written
         run_rounds(path, login, range(first, 6), earned, lambda: None)
         after = Ledger(path)
         assert sum(login.rows.values()) == after.handed_over
@@ -235,7 +250,7 @@ def test_a_crash_after_any_write_loses_and_doubles_nothing(path: Path) -> None:
 
 def test_a_crash_between_taking_and_noting_is_the_same_report_again(path: Path) -> None:
     login, ledger = LoginService(), Ledger(path)
-    ledger.credit(0, 2.5)
+    ledger.credit("c0ffee", 0, 2.5)
     report = ledger.report(1, 0, [PEER], PEER)
     assert report is not None
     login.take(report.round, report.stage, report.reward)
@@ -248,7 +263,7 @@ def test_a_crash_between_taking_and_noting_is_the_same_report_again(path: Path) 
     assert sum(login.rows.values()) == again.handed_over == 2
 
 
-def test_the_same_identity_again_writes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_identity_is_kept_in_memory_while_the_disk_refuses(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(path)
     ledger.identify("QmA")
 
@@ -257,5 +272,5 @@ def test_the_same_identity_again_writes_nothing(path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(ledger_module, "write_json", full)
     ledger.identify("QmA")  # a restart on a full disk still trains
-    with pytest.raises(OSError, match="no space"):
-        ledger.identify("QmB")
+    ledger.identify("QmB")
+    assert (ledger.peer_id, Ledger(path).peer_id) == ("QmB", "QmA")

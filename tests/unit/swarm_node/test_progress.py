@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from swarm_core.errors import ConfigError
 from swarm_node import progress as progress_module
 from swarm_node.checkpoint import CheckpointError
 from swarm_node.progress import Progress
@@ -19,6 +21,7 @@ class Store:
         self.now = 1000.0
         self.seconds = seconds
         self.saved: list[int] = []
+        self.directory = Path("/state/checkpoints")
         self.state: Any = None
         self.error: CheckpointError | None = None
 
@@ -102,16 +105,27 @@ def test_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.saved == []
 
 
-def test_rounds_credited_after_the_checkpoint_are_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_after_the_checkpoint_are_redone(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     store.state = SimpleNamespace(round=9, optimizer_steps=8)
-    made = progress(store, monkeypatch, first_round=500)
+    made = progress(store, monkeypatch, first_round=11)
     assert made.resume() == 8
-    assert made.training_round == 500
+    assert made.training_round == 10
     made.save()  # the weights are those of the checkpoint
     assert store.saved == []
-    made.finished(500)
-    assert store.saved == [500]
+
+
+def test_a_checkpoint_that_does_not_fit_is_named_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise KeyError("generator.sampling")
+
+    store = Store()
+    store.state = SimpleNamespace(round=9, optimizer_steps=8)
+    made = progress(store, monkeypatch)
+    monkeypatch.setattr(progress_module, "restore", refuse)
+    with pytest.raises(ConfigError, match="round 9") as caught:
+        made.resume()
+    assert "c0ffee" in caught.value.remedy
 
 
 def test_a_failed_round_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def reporter(tmp_path: Path, ledger: Ledger) -> Reporter:
 
 def earn(ledger: Ledger, reporter: Reporter, rounds: range, reward: float = 2.0) -> None:
     for number in rounds:
-        ledger.credit(number, reward)
+        ledger.credit("c0ffee", number, reward)
         reporter.make(100 + number, 1, ["QmWinner"], PEER)
 
 
@@ -174,7 +174,7 @@ def test_due(tmp_path: Path, ledger: Ledger) -> None:
     always, rarely = (Reporter("http://x", tmp_path / "t", ledger, every) for every in (0, 3600))
     assert always.due()
     assert rarely.due()  # the first is never late
-    ledger.credit(0, 1.0)
+    ledger.credit("c0ffee", 0, 1.0)
     rarely.make(1, 0, [], PEER)
     assert not rarely.due()
     always.make(2, 0, [], PEER)

@@ -148,7 +148,7 @@ async def test_the_round_in_which_the_chain_left_is_not_begun_twice(world: World
 async def test_a_reset_chain_starts_rounds_over(world: World, clock: RoundClock, ledger: Ledger) -> None:
     await clock.check()
     assert await clock.next() == ChainRound(10, 1)
-    ledger.credit(0, 2.0)
+    ledger.credit("c0ffee", 0, 2.0)
     assert ledger.report(10, 1, [], "QmOwn") is not None
     world.genesis, world.round_at = "0xbb", lambda now: 0
     assert await clock.next() == ChainRound(0, 1)
@@ -161,7 +161,7 @@ async def test_a_chain_that_lost_its_last_blocks_is_the_same_chain(
     world: World, clock: RoundClock, ledger: Ledger
 ) -> None:
     await clock.next()
-    ledger.credit(0, 2.0)
+    ledger.credit("c0ffee", 0, 2.0)
     ledger.report(10, 1, [], "QmOwn")
     world.round_at = lambda now: 9
     assert await clock.next() == ChainRound(9, 1)

@@ -38,8 +38,8 @@ def test_what_is_set_wins_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_contradiction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWARM_EPSILON", "0.5")
-    with pytest.raises(ValueError, match="epsilon_high"):
-        load(NodeSettings).hyperparameters("embedded")
+    with pytest.raises(ConfigError, match=r"^epsilon_high \(0.28\) must not be below epsilon \(0.5\)"):
+        load(NodeSettings)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,9 @@ class Setting:
         self.saved: list[int] = []
         self._rounds = rounds
         self.clock = SimpleNamespace(next=self._next, refresh=self._nothing, current=7, behind=0, reachable=True)
-        self.progress = SimpleNamespace(training_round=0, saved_step=None, finished=self._finished, skip=self._skip)
+        self.progress = SimpleNamespace(
+            config_hash="c0ffee", training_round=0, saved_step=None, finished=self._finished, skip=self._skip
+        )
         self.reporter = SimpleNamespace(due=lambda: True, make=self._make, deliver=self._nothing, reachable=True)
         self.worker = Worker(
             NodeSettings(run_dir=directory, state_dir=directory, eval_steps=2, **settings),
@@ -196,7 +198,7 @@ async def test_a_full_round(directory: Path) -> None:
     assert record.completion_tokens == 12
     assert {"generate", "exchange", "score", "train", "checkpoint", "submit"} <= set(record.seconds)
     assert abs(record.finished_at - time.time()) < 60
-    assert (setting.ledger.pending, setting.ledger.credited_round, setting.saved) == (2.0, 0, [0])
+    assert (setting.ledger.pending, setting.ledger.credited_round("c0ffee"), setting.saved) == (2.0, 0, [0])
     # a registered peer whose groups were as good as ours gets the vote
     assert setting.reports == [(7, 0, [OTHER_PEER], MAIN_PEER)]
 
@@ -292,7 +294,7 @@ async def test_a_failed_round_is_counted_and_passed_over(directory: Path) -> Non
     assert (failed.result, failed.training_round) == ("MemoryError", 0)
     assert (good.result, good.training_round) == ("ok", 1)
     assert setting.board.status.rounds == {"MemoryError": 1, "ok": 1}
-    assert setting.ledger.credited_round == 1
+    assert setting.ledger.credited_round("c0ffee") == 1
     assert setting.saved == [1]
 
 
@@ -304,8 +306,12 @@ async def test_five_failed_rounds_in_a_row_end_the_process(directory: Path) -> N
     assert "no kernel" in setting.board.status.last_error
 
 
-async def test_a_programming_error_is_not_hidden(directory: Path) -> None:
+async def test_an_unforeseen_error_is_shown_whole_and_costs_one_round(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     setting = Setting(directory, [ChainRound(7, 0)])
     setting.learner.error = AttributeError("a bug")
-    with pytest.raises(AttributeError):
-        await setting.run()
+    with caplog.at_level("ERROR", logger="swarm"):
+        (record,) = await setting.run()
+    assert record.result == "AttributeError"
+    assert setting.board.status.rounds == {"AttributeError": 1}

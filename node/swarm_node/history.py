@@ -1,0 +1,64 @@
+"""The worker's history on disk: one JSON line a round, so that page, API and tests see past a restart.
+
+Appended after each round and cut to the newest when it has grown to several times that. A disk that refuses costs
+history, never a round.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from swarm_core.files import write_atomic
+from swarm_core.log import get_logger
+from swarm_core.status import RoundRecord
+
+KEPT = 500
+_CUT_AT = 4 * KEPT
+log = get_logger("history")
+
+
+class History:
+    """The newest `KEPT` records; `path` None keeps them in memory only."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._records: deque[RoundRecord] = deque(maxlen=KEPT)
+        self._lines = 0
+        self._read()
+
+    def add(self, record: RoundRecord) -> None:
+        """Append `record`."""
+        self._records.append(record)
+        if self._path is None:
+            return
+        try:
+            if self._lines >= _CUT_AT:
+                write_atomic(self._path, "".join(f"{kept.model_dump_json()}\n" for kept in self._records).encode())
+                self._lines = len(self._records)
+                return
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{record.model_dump_json()}\n")
+            self._lines += 1
+        except OSError as error:
+            log.warning("history not written", error=str(error))
+
+    def newest(self, limit: int) -> list[RoundRecord]:
+        """At most `limit` records, newest last."""
+        return list(self._records)[-limit:]
+
+    def _read(self) -> None:
+        if self._path is None or not self._path.exists():
+            return
+        try:
+            with self._path.open(encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    self._lines += 1
+                    try:
+                        self._records.append(RoundRecord.model_validate_json(line))
+                    except ValidationError:
+                        continue  # a line torn by a crash
+        except OSError as error:
+            log.warning("history not read", error=str(error))
