@@ -14,7 +14,7 @@ TOOLS_IMAGE := rl-swarm/tools:local
 # tests that need Node
 IN_TOOLS := tests/integration/swarm_chain/test_build.py
 
-.PHONY: help venv check test unit interfaces integration tools e2e lock up down logs mutation
+.PHONY: help venv check test unit interfaces integration tools images e2e lock up down logs mutation
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
@@ -46,9 +46,11 @@ tools: ## tests that need Node, in an image that has it
 	docker run --rm --init --network none --user "$$(id -u):$$(id -g)" -v "$(CURDIR)":/repo:ro -v "$(CURDIR)/$(REPORTS)":/reports $(TOOLS_IMAGE) \
 	    python -m pytest -p no:cacheprovider --junitxml /reports/$@.xml $(IN_TOOLS)
 
-e2e: $(STAMP) ## whole swarms under Compose: start, claim, kill, break, measure
+images: ## build everything that the end-to-end tests start
 	docker build -q -f Dockerfile.cpu --target tools -t $(TOOLS_IMAGE) .
-	$(PYTEST) -x tests/e2e
+	SWARM_IMAGE_TAG=e2e docker compose build --quiet
+e2e: $(STAMP) images ## whole swarms under Compose: start, claim, kill, break, measure
+	$(PYTEST) tests/e2e
 
 lock: $(STAMP) ## solve the hashed locks anew
 	$(PY) scripts/lock.py

@@ -45,7 +45,7 @@ def _stack(clone: Path, name: str, request: pytest.FixtureRequest, **settings: s
         stack.down()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def auto(clone: Path, images: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A running swarm whose login service made its account by itself."""
     for stack in _stack(clone, "auto", request, SWARM_LOGIN="auto"):

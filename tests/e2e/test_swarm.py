@@ -1,7 +1,7 @@
 """A fresh clone becomes a training swarm: rounds, exchange, rewards on chain, metrics, page; then everything in it is
 killed once, and nothing is lost.
 
-The tests share one stack and run in this order.
+The tests share one stack, which `test_swarm_outages.py` goes on with, and run in this order.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import Failed, Stack, wait_until
 
 WORKERS = {"main": "node", "peer-1": "peer"}
+OTHER = {"main": "peer-1", "peer-1": "main"}
 ROUNDS = 8
+USED_SHARE = 0.8
 RESTART_SECONDS = 90
 MEGABYTE = 1_000_000
 REWARDS = """
@@ -45,14 +47,16 @@ def metrics(stack: Stack) -> dict[tuple[str, frozenset[tuple[str, str]]], float]
 def sample(stack: Stack, name: str, **labels: str) -> float:
     """The value of the one sample that has these labels."""
     found = [v for (n, have), v in metrics(stack).items() if n == name and set(labels.items()) <= have]
-    assert len(found) == 1, f"{name}{labels}: {found}"
+    if len(found) != 1:
+        raise Failed(f"{name}{labels}: {found}")
     return found[0]
 
 
 def on_chain(stack: Stack, peers: list[str]) -> dict[str, int]:
     """getTotalRewards of each peer, asked from the contract itself."""
     ended = stack.container("login-proxy").exec_run(["/opt/venv/bin/python", "-c", REWARDS, *peers], demux=True)
-    assert ended.exit_code == 0, ended.output
+    if ended.exit_code != 0:
+        raise Failed(f"the contract does not answer: {ended.output}")
     return dict(zip(peers, map(int, ended.output[0].split()), strict=True))
 
 
@@ -62,11 +66,14 @@ def accounts(stack: Stack) -> dict[str, dict[str, Any]]:
 
 
 def delivered_everything(stack: Stack) -> bool:
-    """Nothing is pending, and each peer's delivered sum is what its worker handed over."""
+    """Nothing is pending; what each worker handed over, the outbox delivered and the contract counts are one number."""
     handed = {name: stack.get(what)["reward_handed_over"] for name, what in WORKERS.items()}
     status = stack.get("login-proxy")
-    delivered = {peer["node"]: peer["delivered_total"] for peer in status["peers"]}
-    return not any(status["pending"].values()) and all(delivered[name] == handed[name] for name in WORKERS)
+    peers = {peer["node"]: peer for peer in status["peers"]}
+    chain = on_chain(stack, [peers[name]["peer_id"] for name in WORKERS])
+    return not any(status["pending"].values()) and all(
+        chain[peers[name]["peer_id"]] == peers[name]["delivered_total"] == handed[name] for name in WORKERS
+    )
 
 
 def started_at(stack: Stack) -> float:
@@ -75,35 +82,43 @@ def started_at(stack: Stack) -> float:
     return max(datetime.fromisoformat(t[:19] + "+00:00").timestamp() for t in times)
 
 
-def test_both_peers_finish_eight_rounds_within_three_minutes(auto: Stack) -> None:
+def test_within_three_minutes_both_peers_train_on_each_others_groups(auto: Stack) -> None:
+    peer_ids: dict[str, str] = {}
+
+    def reached() -> bool:
+        peer_ids.update({name: auto.get(what)["peer_id"] for name, what in WORKERS.items()})
+        rounds = {name: ok_rounds(auto, what) for name, what in WORKERS.items()}
+        return all(len(rounds[name]) >= ROUNDS for name in WORKERS) and all(
+            sum(bool(used(record, peer_ids[other])) for record in rounds[name]) >= USED_SHARE * len(rounds[name])
+            for name, other in OTHER.items()
+        )
+
     left = started_at(auto) + 180 - time.time()
-    wait_until(
-        f"{ROUNDS} rounds on both peers",
-        left,
-        lambda: all(auto.get(what)["rounds"].get("ok", 0) >= ROUNDS for what in WORKERS.values()),
-    )
-
-
-def test_most_rounds_used_a_group_that_the_other_published(auto: Stack) -> None:
-    histories = {name: auto.history(what) for name, what in WORKERS.items()}
-    peer_ids = {name: auto.get(what)["peer_id"] for name, what in WORKERS.items()}
+    wait_until(f"{ROUNDS} rounds on both peers, {USED_SHARE:.0%} of them with a group of the other", left, reached)
     assert len(set(peer_ids.values())) == 2
-    for name, other in (("main", "peer-1"), ("peer-1", "main")):
-        rounds = [record for record in histories[name] if record["result"] == "ok"]
-        published = {digest for record in histories[other] for digest in record["published"]}
-        used = [[group for group in record["external"] if group["peer"] == peer_ids[other]] for record in rounds]
-        assert all(group["sha256"] in published for groups in used for group in groups)
-        assert sum(bool(groups) for groups in used) >= 0.8 * len(rounds), f"{name}: {[len(g) for g in used]}"
+    for name, other in OTHER.items():
+        taken = {digest for record in ok_rounds(auto, WORKERS[name]) for digest in used(record, peer_ids[other])}
+        published = {digest for record in auto.history(WORKERS[other]) for digest in record["published"]}
+        assert taken
+        assert taken <= published, "every group used is one that the other has published"
+
+
+def ok_rounds(stack: Stack, worker: str) -> list[dict[str, Any]]:
+    """Records of the finished rounds."""
+    return [record for record in stack.history(worker) if record["result"] == "ok"]
+
+
+def used(record: dict[str, Any], peer_id: str) -> list[str]:
+    """SHA-256 of the groups of `peer_id` that entered the round's training step."""
+    return [group["sha256"] for group in record["external"] if group["peer"] == peer_id]
 
 
 def test_rewards_on_chain_are_what_the_outbox_delivered(auto: Stack) -> None:
-    wait_until("every reward delivered", 30, lambda: delivered_everything(auto))
+    wait_until("every reward is on chain", 30, lambda: delivered_everything(auto))
     peers = accounts(auto)
     assert set(peers) == set(WORKERS)
     assert {peer["state"] for peer in peers.values()} == {"registered"}
-    chain = on_chain(auto, [peer["peer_id"] for peer in peers.values()])
-    for peer in peers.values():
-        assert chain[peer["peer_id"]] == peer["delivered_total"] > 0
+    assert all(peer["delivered_total"] > 0 for peer in peers.values())
 
 
 def test_metrics_and_page_show_both_peers(auto: Stack) -> None:
@@ -153,32 +168,34 @@ def test_a_killed_process_comes_back_as_it_was(auto: Stack, service: str) -> Non
 
     auto.kill_main(service)
     wait_until("restarted", RESTART_SECONDS, lambda: auto.restarts().get(service, 0) == before[service] + 1)
-    wait_until("healthy", RESTART_SECONDS, lambda: health(auto, service) == "healthy")
     assert auto.container(service).attrs["State"]["StartedAt"] != started
+    wait_until("every socket answers", RESTART_SECONDS, lambda: answering(auto))
     rounds_then = {name: len(auto.history(what)) for name, what in WORKERS.items()}
     wait_until(
         "the swarm goes on",
         RESTART_SECONDS,
         lambda: all(len(auto.history(what)) > rounds_then[name] for name, what in WORKERS.items()),
     )
-    wait_until("everything delivered", RESTART_SECONDS, lambda: delivered_everything(auto))
+    wait_until("every reward is on chain", RESTART_SECONDS, lambda: delivered_everything(auto))
 
     assert auto.get("login-proxy")["account"] == account
     assert auto.get("login-proxy")["state"] == "registered"
     peers = accounts(auto)
     assert {name: peer["peer_id"] for name, peer in peers.items()} == identity
-    chain = on_chain(auto, list(identity.values()))
-    for name, peer in peers.items():
-        assert chain[peer["peer_id"]] == peer["delivered_total"] >= delivered[name]
+    assert all(peer["delivered_total"] >= delivered[name] for name, peer in peers.items())
     for name, what in WORKERS.items():
         assert auto.get(what)["optimizer_step"] >= steps[name] - 1
     changed = {name for name, count in auto.restarts().items() if count != before[name]}
     assert changed == {service}
 
 
-def health(stack: Stack, service: str) -> str:
-    """What the container's health check says now."""
-    return str(stack.container(service).attrs["State"]["Health"]["Status"])
+def answering(stack: Stack) -> bool:
+    """Login service, both workers and the exporter answer again."""
+    try:
+        worker_up = sample(stack, "rlswarm_component_up", node="main", component="worker")
+    except OSError:
+        return False
+    return worker_up == 1 and bool(accounts(stack)) and all(stack.history(what) for what in WORKERS.values())
 
 
 def test_a_killed_p2pd_is_replaced_within_a_second(auto: Stack) -> None:
@@ -198,7 +215,9 @@ def test_a_killed_p2pd_is_replaced_within_a_second(auto: Stack) -> None:
     assert after["peer_id"] == before["peer_id"]
     assert after["instance"] == before["instance"], "the daemon itself did not restart"
     assert auto.get("node")["instance"] == instance
-    rounds = len(auto.history("node"))
-    wait_until("rounds go on", 45, lambda: len(auto.history("node")) > rounds + 1)
-    assert auto.history("node")[-1]["external"], "exchange works again"
+    wait_until(
+        "exchange works again",
+        60,
+        lambda: any(record["external"] for record in auto.history("node") if record["finished_at"] > killed + took + 1),
+    )
     assert sample(auto, "rlswarm_dht_rebuilds_total", node="main") >= 1

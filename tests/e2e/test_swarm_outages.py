@@ -1,24 +1,34 @@
 """Without a bootnode the node trains alone, says so, and joins when the bootnode is back; without the RPC training goes
 on and no reward is lost.
 
-The tests share one stack.
+The tests go on with the stack of `test_swarm.py` and end it.
 """
 
 from __future__ import annotations
 
 import time
 import urllib.request
+from collections.abc import Iterator
 
+import pytest
 from tests.e2e.stack import Stack, wait_until
+from tests.e2e.test_swarm import delivered_everything
 
 JOIN_SECONDS = 30
 OUTAGE_SECONDS = 120
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _last(auto: Stack) -> Iterator[None]:
+    yield
+    auto.down()
+
+
 def test_alone_without_a_bootnode_and_back(auto: Stack) -> None:
     wait_until("the swarm trains", 120, lambda: auto.get("node")["rounds"].get("ok", 0) >= 2)
-    auto.compose("stop", "--timeout", "2", "bootnode", "peer")
-    auto.compose("restart", "--timeout", "2", "dht")
+    for service in ("bootnode", "peer"):
+        auto.container(service).stop(timeout=2)
+    auto.container("dht").restart(timeout=5)
     wait_until("isolated", 60, lambda: auto.get("dht")["state"] == "isolated")
     wait_until("the worker knows", 60, lambda: auto.get("node")["state"] == "isolated")
     rounds = auto.get("node")["rounds"]["ok"]
@@ -32,7 +42,8 @@ def test_alone_without_a_bootnode_and_back(auto: Stack) -> None:
         text = answer.read().decode()
     assert 'rlswarm_worker_state{node="main",state="isolated"} 1.0' in text
 
-    auto.compose("start", "bootnode", "peer")
+    for service in ("bootnode", "peer"):
+        auto.container(service).start()
     took = wait_until("joined", JOIN_SECONDS, lambda: auto.get("dht")["state"] == "ready")
     print(f"joined {took:.1f} s after the bootnode was started")
     wait_until("exchange", 90, lambda: bool(auto.history("node")[-1]["external"]))
@@ -42,27 +53,16 @@ def test_two_minutes_without_the_chain(auto: Stack) -> None:
     before = auto.get("node")
     restarts = auto.restarts()
     restarts.pop("chain")
-    auto.compose("stop", "chain")
+    auto.container("chain").stop(timeout=30)
     began = time.monotonic()
     wait_until("the worker knows", 60, lambda: not auto.get("node")["chain_reachable"])
     wait_until("the outage lasts", OUTAGE_SECONDS + 30, lambda: time.monotonic() - began >= OUTAGE_SECONDS, every=2)
     during = auto.get("node")
     assert during["training_round"] >= before["training_round"] + 5, "training goes on"
     assert during["instance"] == before["instance"]
-    auto.compose("start", "chain")
+    auto.container("chain").start()
     wait_until("the worker follows again", 60, lambda: bool(auto.get("node")["chain_reachable"]))
-    wait_until("everything delivered", 90, lambda: all_delivered(auto))
-    for peer in auto.get("login-proxy")["peers"]:
-        assert peer["chain_total"] == peer["delivered_total"] > 0
+    wait_until("every reward is on chain", 90, lambda: delivered_everything(auto))
     after = auto.restarts()
     after.pop("chain")
     assert after == restarts, "nothing else restarted"
-
-
-def all_delivered(stack: Stack) -> bool:
-    """The outbox is empty and the chain shows, for both peers, what their workers handed over."""
-    login = stack.get("login-proxy")
-    handed = {"main": stack.get("node")["reward_handed_over"], "peer-1": stack.get("peer")["reward_handed_over"]}
-    return not any(login["pending"].values()) and all(
-        peer["chain_total"] == peer["delivered_total"] == handed[peer["node"]] for peer in login["peers"]
-    )
