@@ -71,7 +71,10 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
 
 
 @pytest.mark.parametrize("status", [500, 404])
-async def test_a_daemon_that_refuses(daemon: StubDaemon, exchange: Exchange, status: int, tmp_path: Path) -> None:
+async def test_a_daemon_that_refuses(
+    daemon: StubDaemon, exchange: Exchange, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swarm_node.exchange._SPARE_SECONDS", 0.1)
     daemon.fails_with = status
     assert (await exchange.collect(1, 0.1, 1.0)).state == "unreachable"
     daemon.fails_with = 422  # final, hence quick for the other calls
