@@ -18,7 +18,7 @@ from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
 from swarm_node import attention
 from swarm_node.device import DeviceChoice
-from swarm_node.models import embedded_directory
+from swarm_node.models import damaged_files, embedded_directory
 
 log = get_logger("model")
 
@@ -111,9 +111,9 @@ def load(
 def _source(name: str) -> str:
     """What transformers is asked for: a directory or a Hub name."""
     if name == EMBEDDED:
-        if not (embedded_directory() / "config.json").is_file():
+        if not (embedded_directory() / "config.json").is_file() or damaged_files(embedded_directory()):
             raise ConfigError(
-                "The embedded model is missing from this installation.",
+                "The embedded model is missing from this installation, or damaged.",
                 "rebuild the image, or set SWARM_MODEL to a path.",
             )
         return str(embedded_directory())
