@@ -65,3 +65,6 @@ logs: ## follow the log of every service
 
 mutation: $(STAMP) ## mutate wire records, sampler, advantages and outbox; fails under 80 % killed
 	$(PY) scripts/mutation.py
+
+# targets of one topic each: load, chaos and attack runs that take longer than a test may
+-include make/*.mk
