@@ -1,6 +1,7 @@
-"""The peer key on disk: made once, verified at every start, never overwritten; one daemon per key directory.
+"""The peer key on disk: made once, verified at every start, never lost; one daemon per key directory.
 
-Works with swarm_core.identity for the format. The login service reads the same file (group `keys`) for backups.
+Works with swarm_core.identity for the format. The login service reads the same file (group `keys`) for backups. A
+restore puts `incoming.pem` beside it; the daemon verifies that, keeps the key it had, and takes the new one's place.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from swarm_core.errors import FatalError
 from swarm_core.files import LockHeld, exclusive_lock, write_atomic
 from swarm_core.identity import KeyFormatError, PeerKey, generate_key, parse_key
 from swarm_core.log import get_logger
+from swarm_core.runner import Service
 
 KEY_NAME = "swarm.pem"
+INCOMING_NAME = "incoming.pem"
+REFUSED_NAME = "incoming.refused"
+_LOOK_SECONDS = 1.0
 _LOCK_NAME = ".lock"
 _MODE = 0o440
 _MAX_BYTES = 64 * 1024
@@ -64,6 +69,44 @@ def load_or_create(directory: Path) -> PeerKey:
         ) from error
 
 
+def take_incoming(directory: Path) -> str | None:
+    """Put a restored key into the place of the present one; the peer id it has, None if there is none to take.
+
+    The present key is kept as `replaced-<peer id>.pem`. A file that is no key is set aside and nothing else changes.
+    A crash at any point leaves the old or the new key in place, and the next start goes on. Raises FatalError.
+    """
+    incoming, path = directory / INCOMING_NAME, directory / KEY_NAME
+    try:
+        data = _read(incoming)
+        if data is None:
+            return None
+        try:
+            key = parse_key(data)
+        except KeyFormatError as error:
+            incoming.replace(directory / REFUSED_NAME)
+            log.error("the restored key is unusable, the present one stays", reason=str(error))
+            return None
+        present = _read(path)
+        if present is not None and present != data:
+            _keep(path, present)
+        if present != data:
+            write_atomic(path, data, _MODE, gid=_key_group(directory))
+        incoming.unlink()
+    except OSError as error:
+        raise FatalError(
+            f"The restored key {incoming} cannot be taken ({error.strerror}).", "check the keys volume and its owner"
+        ) from error
+    log.info("restored key taken", peer=key.peer_id)
+    return key.peer_id
+
+
+async def watch_incoming(service: Service, directory: Path) -> None:
+    """Ends the process when a restored key waits: the next start takes it. Raises FatalError then."""
+    while not await service.sleep(_LOOK_SECONDS):
+        if (directory / INCOMING_NAME).exists():
+            raise FatalError("A restored peer key waits.", "none needed: the daemon starts again with it")
+
+
 def socket_directory(key_directory: Path) -> Path:
     """A private directory for p2pd's sockets, emptied of what an earlier process left. Needs the key's lock."""
     mark = hashlib.sha256(str(key_directory.resolve()).encode()).hexdigest()[:12]
@@ -91,9 +134,22 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
+def _keep(path: Path, data: bytes) -> None:
+    try:
+        name = f"replaced-{parse_key(data).peer_id}.pem"
+    except KeyFormatError:  # damaged: what a restore is for
+        name = f"replaced-{hashlib.sha256(data).hexdigest()[:16]}.pem"
+    with contextlib.suppress(FileExistsError):  # kept before, by a start that was interrupted
+        os.link(path, path.with_name(name))
+
+
+def _key_group(directory: Path) -> int | None:
+    group = directory.stat().st_gid
+    return group if group in {os.getegid(), *os.getgroups()} else None
+
+
 def _create(path: Path) -> None:
-    group = path.parent.stat().st_gid
-    gid = group if group in {os.getegid(), *os.getgroups()} else None
+    gid = _key_group(path.parent)
     with contextlib.suppress(FileExistsError):  # a restore was faster: its key is the one
         write_atomic(path, generate_key(), _MODE, gid=gid, overwrite=False)
         log.info("new peer key made", path=path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from swarm_core.log import get_logger
 from swarm_core.runner import Service, run
 from swarm_core.uds import serve_unix
-from swarm_dht.key_file import load_or_create, lock_key, socket_directory
+from swarm_dht.key_file import load_or_create, lock_key, socket_directory, take_incoming, watch_incoming
 from swarm_dht.port import wait_free
 from swarm_dht.settings import DhtSettings
 
@@ -22,6 +22,7 @@ async def start(service: Service, settings: DhtSettings) -> None:
 
     service.on_close("key lock", unlock)
     await wait_free(str(settings.p2p_host), settings.p2p_port, _PORT_SECONDS)
+    take_incoming(settings.key_dir)
     key = load_or_create(settings.key_dir)
     sockets = socket_directory(settings.key_dir)
 
@@ -34,6 +35,7 @@ async def start(service: Service, settings: DhtSettings) -> None:
     daemon = build(settings, key)
     serve_unix(service, make_app(daemon), settings.run_dir / "dht.sock")
     daemon.start(service)
+    service.spawn("restored key", watch_incoming(service, settings.key_dir))
     log.info("daemon up", peer=key.peer_id, port=settings.p2p_port, bootnodes=len(daemon.bootnodes))
 
 
