@@ -1,11 +1,12 @@
-"""Call data, results and revert data of the coordinator, from its ABI.
+"""Call data, results, events and revert data of the swarm's contracts, from their ABIs.
 
-Works with `eth_abi` for the encoding and with the committed artefact for the types. Functions are named by their
+Works with `eth_abi` for the encoding and with the committed artefacts for the types. Functions are named by their
 signature (`submitReward(uint256,uint256,int256,string)`) because some are overloaded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from eth_utils.crypto import keccak
 from swarm_chain import artifacts
 from swarm_chain.errors import ContractError, WrongContract
 
+_CONTRACTS = ("SwarmCoordinator", "PredictionMarket")
 _ERROR_STRING = bytes.fromhex("08c379a0")
 _PANIC = bytes.fromhex("4e487b71")
 _SELECTOR_BYTES = 4
@@ -49,11 +51,13 @@ def decode_result(signature: str, data: bytes) -> tuple[Any, ...]:
         return tuple(decode(outputs, data))
     except (DecodingError, OverflowError, UnicodeDecodeError) as error:
         name = signature.partition("(")[0]
-        raise WrongContract(f"The contract does not answer {name} like a coordinator ({len(data)} bytes).") from error
+        raise WrongContract(
+            f"The contract does not answer {name} like one of the swarm ({len(data)} bytes)."
+        ) from error
 
 
 def error_name(data: bytes | str) -> str | None:
-    """The name of the custom error in revert data, None for data that holds none of the coordinator's errors."""
+    """The name of the custom error in revert data, None for data that holds none of our contracts' errors."""
     raw = bytes.fromhex(data.removeprefix("0x")) if isinstance(data, str) else data
     return _errors().get(raw[:_SELECTOR_BYTES])
 
@@ -82,13 +86,18 @@ def signature_of(entry: dict[str, Any]) -> str:
     return f"{entry['name']}({','.join(item['type'] for item in entry['inputs'])})"
 
 
+def _entries() -> Iterator[dict[str, Any]]:
+    for contract in _CONTRACTS:
+        yield from artifacts.load(contract).abi
+
+
 @cache
 def _outputs() -> dict[str, list[str]]:
-    functions = (entry for entry in artifacts.load("SwarmCoordinator").abi if entry["type"] == "function")
+    functions = (entry for entry in _entries() if entry["type"] == "function")
     return {signature_of(entry): [item["type"] for item in entry["outputs"]] for entry in functions}
 
 
 @cache
 def _errors() -> dict[bytes, str]:
-    errors = (entry for entry in artifacts.load("SwarmCoordinator").abi if entry["type"] == "error")
+    errors = (entry for entry in _entries() if entry["type"] == "error")
     return {selector(signature_of(entry)): str(entry["name"]) for entry in errors}

@@ -53,6 +53,17 @@ class ChainClient:
             self._deployment = self._read_deployment()
         return self._deployment.coordinator.lower()
 
+    @property
+    def market(self) -> str | None:
+        """Address of the prediction market, None where there is none. Raises NoDeployment or WrongChain."""
+        if self._settings.market is not None:
+            return self._settings.market
+        if self._settings.coordinator is not None:
+            return None  # the file tells of another swarm
+        if self._deployment is None or not self._deployment.market:
+            self._deployment = self._read_deployment()
+        return self._deployment.market.lower() or None
+
     async def preflight(self) -> None:
         """Look whether this is the right chain and a coordinator lives there; reads the deployment file again.
 
@@ -185,9 +196,10 @@ class ChainClient:
         """
         return str(await self.rpc.call("eth_sendRawTransaction", "0x" + signed.hex()))
 
-    async def simulate(self, account: str, data: bytes) -> bytes:
-        """Run a call from `account` without a transaction; returns the answer. Raises ContractError if it reverts."""
-        request = {"from": account, "to": self.coordinator, "data": "0x" + data.hex()}
+    async def simulate(self, account: str, data: bytes, to: str | None = None) -> bytes:
+        """Run a call from `account` without a transaction, to the coordinator unless `to` names another contract;
+        returns the answer. Raises ContractError if it reverts."""
+        request = {"from": account, "to": to or self.coordinator, "data": "0x" + data.hex()}
         return hex_bytes(await self.rpc.call("eth_call", request, "latest"))
 
     async def estimate_gas(self, account: str, data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Puts the coordinator on a chain and keeps it as configured: code, proxy, roles, limits.
+"""Puts coordinator and market on a chain and keeps them as configured: code, proxy, roles, limits.
 
 Works with `wallet` for the owner's transactions. Each step looks at the chain first, so repeating one changes nothing.
 """
@@ -67,6 +67,27 @@ async def upgrade(deployment: Deployment, owner: Wallet) -> Deployment:
     return replace(deployment, implementation=implementation, code_sha256=coordinator.digest)
 
 
+async def deploy_market(client: ChainClient, master: Wallet, deployment: Deployment) -> Deployment:
+    """Create the prediction market of this coordinator; `master` owns it. It is never replaced: claims live in it."""
+    market = artifacts.load("PredictionMarket")
+    arguments = encode(["address", "address"], [deployment.coordinator, master.address])
+    receipt = await master.send_to(None, market.bytecode + arguments)
+    address = _created(receipt)
+    get_logger("deploy").info("market deployed", address=address, block=receipt.block, game_master=master.address)
+    return replace(deployment, market=address, market_block=receipt.block, market_sha256=market.digest)
+
+
+async def ensure_reveal_seconds(client: ChainClient, master: Wallet, market: str, seconds: int) -> None:
+    """Set after how long an unfinished game is refunded, if it differs; only the market's owner may."""
+    if await _read(client, market, "revealSeconds()") == seconds:
+        return
+    if (owner := str(await _read(client, market, "owner()")).lower()) != master.address:
+        get_logger("deploy").warning("the market has another owner: its settings stay", owner=owner, market=market)
+        return
+    await master.send_to(market, calls.set_reveal_seconds(seconds))
+    get_logger("deploy").info("reveal time of the market set", seconds=seconds)
+
+
 async def ensure_role(client: ChainClient, owner: Wallet, role: str, account: str) -> None:
     """Give `account` the role if it lacks it."""
     if await client.has_role(role, account):
@@ -81,6 +102,10 @@ async def ensure_limits(client: ChainClient, owner: Wallet, max_reward: int, rou
         return
     await owner.send(calls.set_limits(max_reward, round_window))
     get_logger("deploy").info("limits set", max_reward=max_reward, round_window=round_window)
+
+
+async def _read(client: ChainClient, contract: str, signature: str) -> object:
+    return abi.decode_result(signature, await client.simulate(contract, abi.encode_call(signature), contract))[0]
 
 
 def _created(receipt: Receipt) -> str:

@@ -1,4 +1,4 @@
-"""`swarm-deploy`: makes the role keys and the coordinator once, writes `deployment.json`, and ends.
+"""`swarm-deploy`: makes the role keys, the coordinator and its market once, writes `deployment.json`, and ends.
 
 Started again it verifies what is there and changes nothing. On a chain that was reset (another genesis) or that lost
 the contract it deploys anew and keeps the old file beside as `deployment-<first 8 digits of its genesis>.json`.
@@ -17,7 +17,7 @@ from swarm_chain import artifacts, contract
 from swarm_chain.client import ChainClient
 from swarm_chain.deployment import Deployment, read_deployment, write_deployment
 from swarm_chain.errors import ContractError, NoDeployment, RpcRefused, WrongChain, WrongContract
-from swarm_chain.role_keys import CONTRACT_ROLE, ROLES, ensure_keys, load_key
+from swarm_chain.role_keys import CONTRACT_ROLE, MARKET_ROLES, ROLES, ensure_keys, load_key
 from swarm_chain.settings import ChainSettings
 from swarm_chain.wallet import Wallet
 from swarm_core.errors import ConfigError, FatalError, Unavailable
@@ -39,9 +39,22 @@ class DeploySettings(ChainSettings):
         604_800, ge=1, lt=2**63, description="How many past rounds still accept rewards and votes."
     )
 
+    judge_keys_dir: Path = Field(Path("/judge-keys"), description="Key of the game master, who owns the market.")
+    market_reveal_seconds: int = Field(
+        86_400, ge=10, le=2_592_000, description="A game without a next round or an answer for this long is refunded."
+    )
+
     def writable_directories(self) -> Iterable[Path]:
         """Where keys and the deployment are written; nothing when the coordinator is somebody else's."""
-        return () if self.coordinator is not None else (self.role_keys_dir, self.deployment_file.parent)
+        return (
+            ()
+            if self.coordinator is not None
+            else (
+                self.role_keys_dir,
+                self.judge_keys_dir,
+                self.deployment_file.parent,
+            )
+        )
 
 
 async def ensure_deployed(client: ChainClient, settings: DeploySettings) -> Deployment:
@@ -49,6 +62,8 @@ async def ensure_deployed(client: ChainClient, settings: DeploySettings) -> Depl
     log = get_logger("deploy")
     if created := ensure_keys(settings.role_keys_dir):
         log.info("role keys made", directory=settings.role_keys_dir, roles=",".join(created))
+    if created := ensure_keys(settings.judge_keys_dir, MARKET_ROLES):
+        log.info("role keys made", directory=settings.judge_keys_dir, roles=",".join(created))
     wallets = {role: Wallet(client, load_key(settings.role_keys_dir, role)) for role in ROLES}
     owner = wallets["owner"]
     known = await _usable_deployment(client, settings)
@@ -57,10 +72,15 @@ async def ensure_deployed(client: ChainClient, settings: DeploySettings) -> Depl
         deployment = await contract.upgrade(known, owner)
     if deployment != known:
         write_deployment(settings.deployment_file, deployment)
+    master = Wallet(client, load_key(settings.judge_keys_dir, "game-master"))
+    if not deployment.market or not await contract.has_code(client, deployment.market):
+        deployment = await contract.deploy_market(client, master, deployment)
+        write_deployment(settings.deployment_file, deployment)
     await client.preflight()
     for role, wallet in wallets.items():
         await contract.ensure_role(client, owner, CONTRACT_ROLE[role], wallet.address)
     await contract.ensure_limits(client, owner, settings.reward_limit, settings.report_window_rounds)
+    await contract.ensure_reveal_seconds(client, master, deployment.market, settings.market_reveal_seconds)
     return deployment
 
 

@@ -14,10 +14,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployed coordinator.
+    """One deployed coordinator, and the prediction market beside it.
 
     `coordinator` is the proxy's address, `block` the block of its creation, `implementation` and `code_sha256` (of
-    the creation bytecode) the code behind it.
+    the creation bytecode) the code behind it. `market` is empty where no market was deployed, `market_block` the
+    block of its creation and `market_sha256` its code.
     """
 
     chain_id: int
@@ -26,6 +27,9 @@ class Deployment:
     block: int
     implementation: str = ""
     code_sha256: str = ""
+    market: str = ""
+    market_block: int = 0
+    market_sha256: str = ""
     schema: int = SCHEMA
 
 
@@ -46,6 +50,10 @@ def read_deployment(path: Path) -> Deployment:
             block=int(raw["block"]),
             implementation=str(raw["implementation"]),
             code_sha256=str(raw["code_sha256"]),
+            # versions before the market wrote none
+            market=str(raw.get("market", "")),
+            market_block=int(raw.get("market_block", 0)),
+            market_sha256=str(raw.get("market_sha256", "")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(

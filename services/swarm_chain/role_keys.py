@@ -1,6 +1,7 @@
 """Keys of the swarm's roles: one file each, made once, never overwritten.
 
-Random keys (never a mnemonic) as 64 hexadecimal digits, mode 0600. Used by the deployer (all) and the round keeper.
+Random keys (never a mnemonic) as 64 hexadecimal digits, mode 0600. Used by the deployer (all), the
+round keeper and the judge.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from swarm_core.errors import ConfigError
 from swarm_core.files import write_atomic
 from swarm_core.settings import read_secret
 
-Role = Literal["owner", "stage-manager", "bootnode-manager"]
+Role = Literal["owner", "stage-manager", "bootnode-manager", "game-master"]
 
+# of the coordinator
 ROLES: tuple[Role, ...] = ("owner", "stage-manager", "bootnode-manager")
+# of the market: a key in a directory of its own, the only one that the judge can read
+MARKET_ROLES: tuple[Role, ...] = ("game-master",)
 CONTRACT_ROLE: dict[Role, str] = {
     "owner": "OWNER_ROLE",
     "stage-manager": "STAGE_MANAGER_ROLE",
@@ -42,10 +46,10 @@ def load_key(directory: Path, role: Role) -> bytes:
     return key
 
 
-def ensure_keys(directory: Path) -> list[Role]:
+def ensure_keys(directory: Path, roles: tuple[Role, ...] = ROLES) -> list[Role]:
     """Make the keys that are missing; returns the roles of the new ones. An existing file is never touched."""
     created: list[Role] = []
-    for role in ROLES:
+    for role in roles:
         path = key_path(directory, role)
         if os.path.lexists(path):
             load_key(directory, role)

@@ -33,7 +33,7 @@ def _address(text: str) -> str:
 
 
 class ChainSettings(SwarmSettings):
-    """Which chain, by which RPC, and which coordinator on it."""
+    """Which chain, by which RPC, and which contracts on it."""
 
     rpc_url: Annotated[str, AfterValidator(_urls)] = Field(
         "http://chain:8545", description="JSON-RPC address; several, separated by commas, stand in for one another."
@@ -41,6 +41,9 @@ class ChainSettings(SwarmSettings):
     chain_id: int = Field(DEFAULT_CHAIN_ID, ge=1, lt=2**63, description="Chain id that the RPC must answer.")
     coordinator: Annotated[str, AfterValidator(_address)] | None = Field(
         None, description="Address of SwarmCoordinator; unset, it is read from the deployment file."
+    )
+    market: Annotated[str, AfterValidator(_address)] | None = Field(
+        None, description="Address of PredictionMarket; unset, it is read from the deployment file if that names one."
     )
     deployment_file: Path = Field(
         Path("/deployment/deployment.json"), description="Where swarm-deploy writes what it deployed."

@@ -17,7 +17,7 @@ import httpx
 
 from swarm_chain.client import ChainClient
 from swarm_chain.deploy import DeploySettings, deploy
-from swarm_chain.role_keys import Role, load_key
+from swarm_chain.role_keys import MARKET_ROLES, Role, load_key
 from swarm_chain.settings import ChainSettings
 from swarm_chain.wallet import Wallet
 
@@ -134,17 +134,19 @@ class LocalChain:
 
     def role(self, client: ChainClient, role: Role) -> Wallet:
         """The wallet of a role."""
-        return Wallet(client, load_key(self.role_keys, role))
+        directory = self.settings.judge_keys_dir if role in MARKET_ROLES else self.role_keys
+        return Wallet(client, load_key(directory, role))
 
 
 def deploy_settings(url: str, directory: Path, chain_id: int = CHAIN_ID) -> DeploySettings:
     """Settings of swarm-deploy with all files below `directory`."""
-    for name in ("role-keys", "deployment"):
+    for name in ("role-keys", "judge-keys", "deployment"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     return DeploySettings(
         rpc_url=url,
         chain_id=chain_id,
         role_keys_dir=directory / "role-keys",
+        judge_keys_dir=directory / "judge-keys",
         deployment_file=directory / "deployment" / "deployment.json",
     )
 

@@ -27,7 +27,7 @@ class Artifact:
 
 @cache
 def load(contract: str) -> Artifact:
-    """The artefact of `contract` (`SwarmCoordinator` or `ERC1967Proxy`)."""
+    """The artefact of `contract` (`SwarmCoordinator`, `PredictionMarket` or `ERC1967Proxy`)."""
     raw = json.loads(files(__name__).joinpath(f"{contract}.json").read_bytes())
     code = bytes.fromhex(raw["bytecode"].removeprefix("0x"))
     return Artifact(raw["contract"], raw["compiler"], tuple(raw["abi"]), code)

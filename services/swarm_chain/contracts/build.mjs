@@ -20,7 +20,7 @@ if (!solc.version().startsWith(`${wanted}+`)) {
 }
 
 const PROXY = "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
-const contracts = { SwarmCoordinator: "SwarmCoordinator.sol", ERC1967Proxy: PROXY };
+const contracts = { PredictionMarket: "PredictionMarket.sol", SwarmCoordinator: "SwarmCoordinator.sol", ERC1967Proxy: PROXY };
 
 const sources = { [PROXY]: { content: readFileSync(join(modules, PROXY), "utf8") } };
 for (const name of readdirSync(here).filter((entry) => entry.endsWith(".sol")).sort()) {

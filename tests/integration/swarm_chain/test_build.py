@@ -26,14 +26,14 @@ def test_the_artefacts_are_reproducible(tmp_path: Path) -> None:
     modules = node_modules()
     command = ["node", str(CONTRACTS / "build.mjs"), str(tmp_path), str(modules)]
     subprocess.run(command, check=True, timeout=150)
-    for name in ("SwarmCoordinator", "ERC1967Proxy"):
+    for name in ("SwarmCoordinator", "PredictionMarket", "ERC1967Proxy"):
         built = json.loads((tmp_path / f"{name}.json").read_text())
         committed = json.loads((Path(artifacts.__file__).parent / f"{name}.json").read_text())
         assert built == committed, f"{name}.json is outdated: run node build.mjs ../artifacts in {CONTRACTS}"
 
 
 def test_no_other_solidity_is_committed() -> None:
-    ours = {"SwarmCoordinator.sol", "Leaderboard.sol"}
+    ours = {"SwarmCoordinator.sol", "Leaderboard.sol", "PredictionMarket.sol"}
     found = {path.name for path in CONTRACTS.rglob("*.sol") if "node_modules" not in path.parts}
     assert found == ours
 

@@ -28,6 +28,7 @@ def command(settings: DeploySettings, **changes: str) -> subprocess.CompletedPro
         "PYTHONPATH": str(SERVICES),
         "SWARM_RPC_URL": settings.rpc_url,
         "SWARM_ROLE_KEYS_DIR": str(settings.role_keys_dir),
+        "SWARM_JUDGE_KEYS_DIR": str(settings.judge_keys_dir),
         "SWARM_DEPLOYMENT_FILE": str(settings.deployment_file),
         **changes,
     }
