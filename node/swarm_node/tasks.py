@@ -2,31 +2,24 @@
 
 A task is named by its dataset and seed alone, so a peer that receives one makes the question and the answer key again
 from its own copy of the dataset and believes nothing. Works with `rewards` (which scores a task) and `tasksets/*.yaml`.
-
-reasoning-gym imports all of its datasets at once (about 90 MB and some seconds); it is imported on the first use.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
-import io
 import random
-import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
 
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
-from swarm_node.rewards import AUDITED_DATASETS
+from swarm_gym.questions import make_entry
+from swarm_gym.scoring import AUDITED_DATASETS
 
 log = get_logger("tasks")
 MAX_SEED = 2**32 - 1
@@ -162,19 +155,8 @@ def _rng(*parts: object) -> random.Random:
     return random.Random("\x1f".join(map(str, parts)))
 
 
-def reasoning_gym() -> ModuleType:
-    """The library, imported on the first call; warnings of its dependencies' source code are not ours to show."""
-    if "reasoning_gym" not in sys.modules:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            importlib.import_module("reasoning_gym")
-    return sys.modules["reasoning_gym"]
-
-
 def _make(name: str, seed: int, params: Mapping[str, Any]) -> Task:
-    # The bf dataset runs its program with an interpreter that prints; nothing else of reasoning-gym writes to stdout.
-    with contextlib.redirect_stdout(io.StringIO()) if name == "bf" else contextlib.nullcontext():
-        entry = reasoning_gym().create_dataset(name, seed=seed, size=1, **params)[0]
+    entry = make_entry(name, seed, params)
     return Task(name, seed, entry["question"], entry["answer"] or "", entry, params)
 
 

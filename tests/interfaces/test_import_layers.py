@@ -18,6 +18,7 @@ PACKAGES = {
     "swarm_core": ROOT / "services/swarm_core",
     "swarm_chain": ROOT / "services/swarm_chain",
     "swarm_dht": ROOT / "services/swarm_dht",
+    "swarm_gym": ROOT / "services/swarm_gym",
     "swarm_node": ROOT / "node/swarm_node",
     "login_proxy": ROOT / "login-proxy/login_proxy",
     "swarm_exporter": ROOT / "monitoring/swarm_exporter",
@@ -27,7 +28,8 @@ ALLOWED = {
     "swarm_core": set(),
     "swarm_chain": {"swarm_core"},
     "swarm_dht": {"swarm_core"},
-    "swarm_node": {"swarm_core", "swarm_chain"},
+    "swarm_gym": {"swarm_core"},
+    "swarm_node": {"swarm_core", "swarm_chain", "swarm_gym"},
     "login_proxy": {"swarm_core", "swarm_chain"},
     "swarm_exporter": {"swarm_core", "swarm_chain"},
 }
@@ -37,7 +39,7 @@ HEAVY = {
     "torch": {"swarm_node"},
     "transformers": {"swarm_node"},
     "safetensors": {"swarm_node"},
-    "reasoning_gym": {"swarm_node"},
+    "reasoning_gym": {"swarm_gym", "swarm_node"},
     "web3": {"swarm_chain"},
     "eth_account": {"swarm_chain", "login_proxy"},
 }

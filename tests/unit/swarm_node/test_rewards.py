@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm_node import rewards
-from swarm_node.rewards import find_answer, score, score_group
+from swarm_gym import scoring
+from swarm_gym.scoring import find_answer
+from swarm_node.rewards import score, score_group
 from swarm_node.tasks import Task, TaskSet
 
 EVERY_TASK = [
@@ -37,7 +38,7 @@ def test_the_last_answer_counts(text: str, answer: str | None) -> None:
 
 
 def test_only_the_end_of_a_very_long_text_is_read() -> None:
-    filler = "x" * rewards.MAX_TEXT_CHARS
+    filler = "x" * scoring.MAX_TEXT_CHARS
     assert find_answer("<answer>1</answer>" + filler + "<answer>2</answer>") == "2"
     assert find_answer("<answer>" + filler + "2</answer>") is None
 
@@ -109,10 +110,10 @@ def test_a_scorer_that_raises_or_leaves_the_range_is_bounded() -> None:
     def raising(answer: str, entry: object) -> float:
         raise RecursionError
 
-    assert rewards._score_one(raising, "<answer>1</answer>", task) == 0.0
-    assert rewards._score_one(lambda a, e: float("nan"), "<answer>1</answer>", task) == 0.0
-    assert rewards._score_one(lambda a, e: 7.0, "<answer>1</answer>", task) == 1.0
-    assert rewards._score_one(lambda a, e: -7.0, "<answer>1</answer>", task) == 0.0
+    assert scoring._score_one(raising, "<answer>1</answer>", task) == 0.0
+    assert scoring._score_one(lambda a, e: float("nan"), "<answer>1</answer>", task) == 0.0
+    assert scoring._score_one(lambda a, e: 7.0, "<answer>1</answer>", task) == 1.0
+    assert scoring._score_one(lambda a, e: -7.0, "<answer>1</answer>", task) == 0.0
 
 
 def test_binary_matrix_is_scored_without_evaluating_it(tmp_path: Path) -> None:
