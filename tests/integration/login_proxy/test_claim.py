@@ -27,8 +27,11 @@ def test_rewards_wait_for_the_claim_and_then_arrive(
 ) -> None:
     login = make_login().start()
     make_daemon(login.directory / "run/dht.sock", peer_keys[0])
+    reward = _reward(peer_keys[0], 0, 7)
     with login.api() as api:
-        answer = api.post("submit-reward", json=_reward(peer_keys[0], 0, 7), headers=ASYNC)
+        # the service looks for daemons a few times a second; until it has seen this one, the peer is a stranger's
+        wait_until(lambda: api.post("submit-reward", json=reward, headers=ASYNC).status_code != 403, 10)
+        answer = api.post("submit-reward", json=reward, headers=ASYNC)
         assert (answer.status_code, answer.json()["state"], answer.json()["hash"]) == (202, "queued", None)
         assert api.get("get-api-key-status", params={"orgId": "local"}).text == "pending"
     assert login.status().state == "unclaimed"
