@@ -7,8 +7,11 @@ taken before anything is signed.
 from __future__ import annotations
 
 import contextlib
+from urllib.parse import urlsplit
 
+from login_proxy.access.certificate import ensure_certificate
 from login_proxy.access.guards import Guards
+from login_proxy.access.proxied import TrustedProxy
 from login_proxy.access.store import AccessStore
 from login_proxy.api_token import ensure_token
 from login_proxy.node import LoginNode
@@ -26,7 +29,8 @@ from swarm_core.uds import serve_tcp, serve_unix
 log = get_logger("login")
 
 _FLUSH_SECONDS = 3.0
-_TOKEN_CHECK_SECONDS = 60.0
+_TOKEN_CHECK_SECONDS = 2.0  # a reset on the command line is noticed that soon
+_PROXY = "caddy"  # name of its service in docker-compose.yml
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - inside the container; what is published is Compose's decision
 # idle keep-alive connections and slow clients must not pile up
 _MAX_CONNECTIONS = 256
@@ -54,10 +58,7 @@ async def serve(service: Service, settings: LoginSettings) -> None:
 
     service.on_close("files and connections", close)
     await node.open_account(create=settings.login == "auto" or node.claimed)
-    serve_tcp(
-        service, Guards(Page(node).app(), settings.origins()), _ANY_ADDRESS, settings.http_port, "SWARM_HTTP_PORT",
-        limit_concurrency=_MAX_CONNECTIONS,
-    )  # fmt: skip
+    _serve_page(service, node)
     serve_tcp(service, make_worker_api(node, token), _ANY_ADDRESS, settings.api_port, "SWARM_API_PORT")
     serve_unix(service, make_status_api(node), settings.login_run_dir / "login.sock")
 
@@ -66,15 +67,36 @@ async def serve(service: Service, settings: LoginSettings) -> None:
 
     service.on_close("outbox", flush)
     service.spawn("outbox", node.writer.run(service))
-    if settings.login == "page" and not node.claimed:
-        service.spawn("setup token", _offer_setup_token(service, node))
+    service.spawn("setup token", _offer_setup_token(service, node))
     log.info("login service ready", mode=settings.login, origins=" ".join(settings.origins()), contract=target.contract)
 
 
+def _serve_page(service: Service, node: LoginNode) -> None:
+    """The public listeners: http, meant for localhost or Caddy, and TLS with a certificate of our own if wanted."""
+    settings = node.settings
+    app = Page(node).app()
+    proxy = TrustedProxy(_PROXY) if settings.access == "domain" else None
+    serve_tcp(
+        service, Guards(app, settings.origins(), node.limits, proxy=proxy), _ANY_ADDRESS, settings.http_port,
+        "SWARM_HTTP_PORT", limit_concurrency=_MAX_CONNECTIONS,
+    )  # fmt: skip
+    if settings.access != "https":
+        return
+    certificate = ensure_certificate(settings.state_dir / "tls", urlsplit(settings.public_url or "").hostname)
+    node.fingerprint = certificate.fingerprint
+    guards = Guards(app, settings.https_origins(), node.limits, addresses=settings.public_url is None)
+    serve_tcp(
+        service, guards, _ANY_ADDRESS, settings.https_port, "SWARM_HTTPS_PORT", limit_concurrency=_MAX_CONNECTIONS,
+        ssl_certfile=str(certificate.chain), ssl_keyfile=str(certificate.key),
+    )  # fmt: skip
+    log.info("page over TLS", port=settings.https_published_port, certificate_sha256=certificate.fingerprint)
+
+
 async def _offer_setup_token(service: Service, node: LoginNode) -> None:
-    """Show a setup token in the log until somebody claims the node; a new one when it expires."""
-    while not node.claimed and not service.stop.is_set():
-        if node.setup_token.expired():
+    """Show a setup token in the log while nobody owns the node: a new one when it expires, or after a reset."""
+    while not service.stop.is_set():
+        wanted = not node.claimed and not (node.settings.login == "auto" and node.settings.access == "local")
+        if wanted and node.setup_token.expired():
             log.warning(
                 "this node is unclaimed: open the page and paste the setup token",
                 url=f"{node.settings.origins()[0]}/claim",
@@ -82,4 +104,3 @@ async def _offer_setup_token(service: Service, node: LoginNode) -> None:
             )
         if await service.sleep(_TOKEN_CHECK_SECONDS):
             return
-    await service.stop.wait()  # supervised tasks end only with the service

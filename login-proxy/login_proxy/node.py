@@ -12,10 +12,14 @@ import time
 import uuid
 
 from login_proxy import identity_state
+from login_proxy.access.audit import Audit
+from login_proxy.access.limits import Limits
+from login_proxy.access.methods import NewMethod
 from login_proxy.access.passwords import Passwords
 from login_proxy.access.sessions import Sessions
 from login_proxy.access.setup_token import SetupToken
 from login_proxy.access.store import AccessStore
+from login_proxy.access.tickets import Tickets
 from login_proxy.chain_totals import ChainTotals
 from login_proxy.keystore import Keystore
 from login_proxy.outbox.intents import Kind, State
@@ -45,17 +49,30 @@ class LoginNode:
         self.peers = Peers(settings.run_dir, settings.node_name, store)
         self.writer = Writer(settings, store, client, self.peers)
         self.sessions = Sessions(access)
+        self.audit = Audit(access)
+        self.limits = Limits()
+        self.tickets = Tickets()
         self.passwords = Passwords()
         self.setup_token = SetupToken(settings.state_dir / "setup-token")
         self.totals = ChainTotals(client)
         self.wallet: Wallet | None = None
+        self.fingerprint = ""  # of the own TLS certificate, while there is one
         self._instance = uuid.uuid4().hex[:12]
         self._making = asyncio.Lock()
 
     @property
     def claimed(self) -> bool:
         """Whether the node has an owner."""
-        return self.access.password_hash() is not None
+        return self.access.claimed()
+
+    async def claim(self, method: NewMethod, address: str, user_handle: bytes | None = None) -> bool:
+        """Make the owner, with a first way to sign in, and the account. False when somebody was faster."""
+        if not self.access.claim(method, user_handle):
+            return False
+        self.setup_token.void()
+        self.audit.add("claimed", method.kind, address)
+        await self.open_account(create=True)
+        return True
 
     async def open_account(self, *, create: bool) -> None:
         """Load the account, or make it if `create` and there is none. Raises FatalError for damaged files."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from swarm_chain.settings import ChainSettings
 
@@ -25,10 +25,18 @@ class LoginSettings(ChainSettings):
     login: Literal["page", "auto"] = Field(
         "page", description="page: somebody claims the node in a browser. auto: an account is made without anybody."
     )
+    access: Literal["local", "https", "domain"] = Field(
+        "local",
+        description="local: http on localhost. https: also TLS on 3443, own certificate. domain: behind Caddy.",
+    )
     http_port: int = Field(3000, ge=1, le=65535, description="Port of the page inside the container.")
+    https_port: int = Field(3443, ge=1, le=65535, description="Port of the page over TLS inside the container.")
     api_port: int = Field(3001, ge=1, le=65535, description="Port of the worker API, internal network only.")
     login_published_port: int = Field(
         3000, ge=1, le=65535, description="Port of the host under which the page is published on localhost."
+    )
+    https_published_port: int = Field(
+        3443, ge=1, le=65535, description="Port of the host under which the page is published over TLS."
     )
     public_url: Annotated[str, AfterValidator(_origin)] | None = Field(
         None, description="Origin under which browsers reach the page, if it is not http://localhost and the port."
@@ -52,6 +60,18 @@ class LoginSettings(ChainSettings):
         ports = dict.fromkeys((self.login_published_port, self.http_port))
         local = tuple(f"http://localhost:{port}" if port != 80 else "http://localhost" for port in ports)
         return local if self.public_url is None else (self.public_url, *local)
+
+    def https_origins(self) -> tuple[str, ...]:
+        """The exact origins of the TLS listener. Without SWARM_PUBLIC_URL any https://<address> is one as well."""
+        ports = dict.fromkeys((self.https_published_port, self.https_port))
+        local = tuple(f"https://localhost:{port}" if port != 443 else "https://localhost" for port in ports)
+        return local if self.public_url is None else (self.public_url, *local)
+
+    @model_validator(mode="after")
+    def _a_domain_has_a_name(self) -> Self:
+        if self.access == "domain" and not (self.public_url or "").startswith("https://"):
+            raise ValueError("SWARM_ACCESS=domain needs SWARM_PUBLIC_URL, such as https://node.example")
+        return self
 
     def writable_directories(self) -> Iterable[Path]:
         """Probed at start."""

@@ -12,6 +12,7 @@ COMPOSE_NAMES = frozenset(
         "SWARM_BIND_ADDRESS",
         "SWARM_EXPORTER_PUBLISHED_PORT",
         "SWARM_GRAFANA_PORT",
+        "SWARM_HTTPS_BIND",
         "SWARM_IMAGE_TAG",
         "SWARM_NODE_MEMORY",
         "SWARM_P2P_BIND",
@@ -82,7 +83,10 @@ PROCESS_NAMES = frozenset(
         "SWARM_PEER_KEYS_DIR",
         "SWARM_PEER_STATE_DIR",
         # login service
+        "SWARM_ACCESS",
         "SWARM_API_PORT",
+        "SWARM_HTTPS_PORT",
+        "SWARM_HTTPS_PUBLISHED_PORT",
         "SWARM_HTTP_PORT",
         "SWARM_KEYS_DIR",
         "SWARM_LOGIN",

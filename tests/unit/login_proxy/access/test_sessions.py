@@ -76,10 +76,3 @@ def test_starting_a_session_clears_away_dead_ones(store: AccessStore, clock: Fak
     with sqlite3.connect(tmp_path / "access.sqlite") as database:
         assert database.execute("SELECT count(*) FROM sessions").fetchone() == (1,)
     database.close()
-
-
-def test_a_node_is_claimed_once(store: AccessStore) -> None:
-    assert store.password_hash() is None
-    assert store.claim("first")
-    assert not store.claim("second")
-    assert store.password_hash() == "first"

@@ -9,10 +9,10 @@ from importlib.resources import files
 import httpx
 import pytest
 
-from login_proxy import texts
 from login_proxy.access.guards import Guards
 from login_proxy.node import LoginNode
 from login_proxy.outbox.intents import reward
+from login_proxy.texts import access as texts
 from login_proxy.web.page import Page
 
 ORIGIN = "http://localhost:3000"

@@ -81,32 +81,8 @@ PHASES = {
     "stopped": "stopped",
 }
 
-CLAIM_REFUSED = "That is not the current setup token. It is made anew at every start: look at the end of the log again."
-TOO_SHORT = "The password needs 10 to 256 characters."
-CLAIM_MISMATCH = "The two passwords differ."
-CLAIM_TAKEN = "This node has an owner already."
-LOGIN_WRONG = "That is not the password."
-LOGIN_BUSY = "Another sign-in is being checked. Try again in a second."
-BAD_FORM = "The form could not be read. Go back and try again."
-
 PAGE = {
     "product": "RL Swarm node",
-    "claim_title": "Claim this node",
-    "claim_lead": (
-        "The node already trains and keeps its rewards on disk. Claim it to give it an account, so that they count."
-    ),
-    "claim_how": "The setup token stands in the log of the login service. Show it with",
-    "claim_command": "docker compose logs login-proxy",
-    "setup_token": "Setup token",
-    "password": "Password",
-    "password_new": "New password, 10 characters or more",
-    "password_again": "New password once more",
-    "claim_button": "Claim this node",
-    "login_title": "Sign in",
-    "login_button": "Sign in",
-    "logout_button": "Sign out",
-    "read_only": "Read only",
-    "read_only_hint": "SWARM_LOGIN=auto: this page can be read without signing in.",
     "account": "Account",
     "no_account": "none yet",
     "chain": "Chain",
