@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from swarm_core.errors import RecordError
 from swarm_core.records import RolloutGroup
 from swarm_node.advantages import batch_advantages, is_informative
 from swarm_node.hyper import Hyperparameters
@@ -40,11 +41,22 @@ class Rollout:
         return is_informative(self.rewards)
 
     def as_group(self) -> RolloutGroup:
-        """What is published of it: text and rewards."""
+        """What every peer can use of it: text and rewards."""
         texts = tuple(completion.text for completion in self.completions)
         return RolloutGroup(
             self.task.name, self.task.seed, self.task.question, self.task.answer, texts, tuple(self.rewards)
         )
+
+    def as_sampled_group(self, tokenizer: str, temperature: float) -> RolloutGroup:
+        """The same with what a peer of the same tokenizer needs to form ratios; plain if that is out of bounds."""
+        plain = self.as_group()
+        rows = tuple(tuple(completion.logprobs) for completion in self.completions)
+        sampled = replace(plain, metadata=(("temperature", temperature),), logprobs=rows, tokenizer=tokenizer)
+        try:
+            sampled.encode()
+        except RecordError:
+            return plain
+        return sampled
 
 
 def mean_reward(groups: Sequence[Sequence[float]]) -> float:
@@ -71,6 +83,10 @@ class Learner:
         tasks = self.tasks.sample(swarm, peer_id, training_round, self.hyper.num_questions)
         generator = self._generator("train", peer_id, training_round)
         return self._roll_out(tasks, self.hyper.num_generations, generator)
+
+    def publishable(self, rollout: Rollout) -> RolloutGroup:
+        """What other peers are offered of `rollout`."""
+        return rollout.as_sampled_group(self.prompts.fingerprint, self.hyper.temperature)
 
     def train(
         self, own: Sequence[Rollout], external: Sequence[ScoredGroup], reward_filter: RewardFilter | None = None

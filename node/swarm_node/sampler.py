@@ -19,13 +19,15 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True)
 class ScoredGroup:
-    """An external group with our own task and our own rewards."""
+    """An external group with our own task and our own rewards; log-probabilities as the sender claims them."""
 
     peer_id: str
     sha256: str
     task: Task
     completions: tuple[str, ...]
     rewards: tuple[float, ...]
+    logprobs: tuple[tuple[float, ...], ...] | None = None
+    tokenizer: str = ""
 
     @property
     def mean_reward(self) -> float:
@@ -77,7 +79,10 @@ def verify(
             batch.add(digest)
             rewards = tuple(score(task, group.completions))
             if is_informative(rewards):
-                kept.append(ScoredGroup(external.peer_id, digest, task, group.completions, rewards))
+                scored = ScoredGroup(
+                    external.peer_id, digest, task, group.completions, rewards, group.logprobs, group.tokenizer
+                )
+                kept.append(scored)
             else:
                 dropped["zero_advantage"] += 1
     return kept, dict(dropped)

@@ -3,6 +3,9 @@
 Works with `policy` (prompts in, completions out) and with external groups, whose text is encoded here anew.
 """
 
+import hashlib
+import json
+from functools import cached_property
 from typing import Any
 
 from reasoning_gym.utils import SYSTEM_PROMPTS
@@ -14,6 +17,23 @@ class Prompts:
     def __init__(self, tokenizer: Any, system_prompt: str | None = None) -> None:
         self._tokenizer = tokenizer
         self._system_prompt: str = SYSTEM_PROMPTS["default"] if system_prompt is None else system_prompt
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what turns a question and its completion into tokens, the system prompt and template
+        included; peers with the same one can share log-probabilities."""
+        parts: dict[str, Any] = {
+            "system": self._system_prompt,
+            "template": self._tokenizer.chat_template,
+            "end": self._tokenizer.eos_token_id,
+        }
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            parts["vocabulary"] = self._tokenizer.get_vocab()
+        else:
+            state = json.loads(backend.to_str())  # without padding and truncation, which calls change
+            parts |= {name: state.get(name) for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def encode(self, question: str) -> list[int]:
         """Token ids of the prompt that asks `question`, ready for generation."""

@@ -160,7 +160,7 @@ class Worker:
         return await asyncio.to_thread(work, *args, **kwargs)
 
     async def _publish(self, own: list[Rollout], number: int, record: RoundRecord) -> None:
-        groups = fitting(rollout.as_group() for rollout in own if rollout.informative)
+        groups = fitting(self.learner.publishable(rollout) for rollout in own if rollout.informative)
         if not groups:
             return
         if await self.exchange.publish(GroupBatch(number, time.time(), groups)):

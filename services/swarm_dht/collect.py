@@ -40,7 +40,7 @@ class Transport(Protocol):
         """Peers that can be asked now, in any order, without ourselves."""
 
     async def fetch(self, peer: str, seconds: float) -> bytes:
-        """The raw answer of `peer`. Raises FetchFailed."""
+        """The raw answer of `peer`. Raises FetchFailed, or RecordError for an answer that is too long."""
 
 
 @dataclass(frozen=True)
@@ -121,18 +121,18 @@ class Collector:
             self._count("failed")
             self._counters.failed[error.reason] += 1
             return
+        except RecordError as error:  # a stream that claims to be too long
+            self._reject(error, result)
+            return
         result.answered += 1
-        self._counters.bytes_received += len(raw)
         try:
             reply = FetchReply.decode(raw)
             if reply.kind == BUSY:
                 self._count("busy")
                 return
-            age, groups = self._check(reply, request.max_age)
+            age, groups, data = self._check(reply, request.max_age)
         except RecordError as error:
-            result.rejected[error.reason] += 1
-            self._count("rejected")
-            self._counters.rejected[error.reason] += 1
+            self._reject(error, result)
             return
         if reply.kind == NONE or not groups:
             result.none += 1
@@ -140,20 +140,26 @@ class Collector:
             return
         self._count("batch")
         result.groups += groups
-        result.batches.append((peer, age, reply.data))
+        result.batches.append((peer, age, data))
 
-    def _check(self, reply: FetchReply, max_age: float) -> tuple[float, int]:
-        """(age in seconds, number of groups) of a reply. Raises RecordError. The older of the two ages counts."""
+    def _check(self, reply: FetchReply, max_age: float) -> tuple[float, int, bytes]:
+        """(age in seconds, groups, batch) of a reply; the older of the two ages counts. Raises RecordError."""
         if reply.kind != BATCH:
-            return 0.0, 0
-        batch = GroupBatch.decode(reply.data)
+            return 0.0, 0, b""
+        data = reply.payload()
+        batch = GroupBatch.decode(data)
         behind = time.time() - batch.published_at
         if behind < -_FUTURE_SECONDS:
             raise RecordError("from_future")
         age = max(reply.age, behind)
         if age > max_age:
             raise RecordError("stale")
-        return age, len(batch.groups)
+        return age, len(batch.groups), data
+
+    def _reject(self, error: RecordError, result: Collected) -> None:
+        result.rejected[error.reason] += 1
+        self._count("rejected")
+        self._counters.rejected[error.reason] += 1
 
     def _count(self, result: str) -> None:
         self._counters.fetches[result] += 1

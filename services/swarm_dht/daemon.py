@@ -144,7 +144,7 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     bootnodes = Bootnodes(split(settings.bootnodes), key.peer_id)
     supervisor = Supervisor(start, rng)
     membership = Membership(supervisor, bootnodes, key.peer_id, rng)
-    collector = Collector(SwarmTransport(supervisor, membership), counters, rng)
+    collector = Collector(SwarmTransport(supervisor, membership, counters), counters, rng)
     return Daemon(
         key=key,
         max_age=settings.max_age_seconds,

@@ -28,13 +28,14 @@ from swarm_dht.libp2p import (
     PeerID,
     dht_pb2,
 )
-from swarm_dht.servicer import RolloutExchange
-from swarm_dht.wire import NAMESPACE
+from swarm_dht.servicer import STREAM_NAME, RolloutExchange, read_stream
+from swarm_dht.wire import NAMESPACE, FetchRequest
 
 _START_SECONDS = 15.0
 _RPC_SECONDS = 5.0
 _WALK_SECONDS = 10.0
 _EXIT_SECONDS = 0.1
+FIRST_VERSION = FetchRequest(version=1)
 # the last two: what a peer answered is no protobuf, or a node id that is none
 CALL_ERRORS = (
     P2PDaemonError, P2PHandlerError, OSError, EOFError, TimeoutError, ValueError, TypeError,
@@ -89,6 +90,7 @@ class Generation:
                 if carried.storage is not None:
                     node.protocol.storage = carried.storage
                 await servicer.add_p2p_handlers(p2p, namespace=NAMESPACE)
+                await _serve_streams(p2p, servicer)
         except BaseException:
             await _end(p2p)
             raise
@@ -165,16 +167,34 @@ class Generation:
             found = await self._node.find_nearest_nodes([target], exclude_self=True)
         return {str(peer) for peer in found[target].values()} - {self.peer_id}
 
-    async def fetch(self, peer: str, seconds: float) -> bytes:
+    async def fetch(self, peer: str, seconds: float, request: FetchRequest = FIRST_VERSION) -> bytes:
         """The raw answer of `peer` to `rpc_fetch`. Raises one of CALL_ERRORS."""
         stub = RolloutExchange.get_stub(self._p2p, PeerID.from_base58(peer), namespace=NAMESPACE)
-        answer = await stub.rpc_fetch(RolloutExchange.request(), timeout=seconds)
+        answer = await stub.rpc_fetch(RolloutExchange.request(request), timeout=seconds)
         return bytes(answer.value)
+
+    async def fetch_stream(self, peer: str, seconds: float, request: FetchRequest) -> bytes:
+        """The same over a stream, for answers above 1 MiB. Raises one of CALL_ERRORS, or RecordError."""
+
+        async def open_stream() -> tuple[object, asyncio.StreamReader, asyncio.StreamWriter]:
+            opened: tuple[object, asyncio.StreamReader, asyncio.StreamWriter]
+            opened = await self._p2p.call_binary_stream_handler(PeerID.from_base58(peer), STREAM_NAME)
+            return opened
+
+        async with asyncio.timeout(seconds):
+            return await read_stream(open_stream, request)
 
     async def kill(self) -> None:
         """SIGKILL p2pd and wait for its end, so that the port is free. Never hangs on a dead or stopped p2pd."""
         self._node.is_alive = False
         await _end(self._p2p)
+
+
+async def _serve_streams(p2p: Any, servicer: RolloutExchange) -> None:
+    async def handle(info: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await servicer.stream(str(info.peer_id), reader, writer)
+
+    await p2p.add_binary_stream_handler(STREAM_NAME, handle)
 
 
 def _ending(task: asyncio.Task[None]) -> str:

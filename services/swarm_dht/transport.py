@@ -7,11 +7,15 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from swarm_core.errors import RecordError
 from swarm_dht.collect import FetchFailed
+from swarm_dht.counters import Counters
 from swarm_dht.generation import CALL_ERRORS, Generation
 from swarm_dht.libp2p import P2PDaemonError, P2PHandlerError
 from swarm_dht.membership import Membership
+from swarm_dht.shelf import mark_of
 from swarm_dht.supervisor import Supervisor
+from swarm_dht.wire import BATCH, NOTHING, SAME, VERSION, FetchReply, FetchRequest, is_large
 
 _LONGEST_COOL_DOWN = 30.0
 _UNSUPPORTED_SECONDS = 600.0
@@ -19,32 +23,40 @@ _MAX_REMEMBERED = 1024
 _RECENT_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.5  # a peer that answered lately is probably replacing its p2pd
 _RETRY_SECONDS = 0.1
+_MAX_KEPT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass
 class _Memory:
-    """How a peer behaved: not asked before `until`; `answered` is when it last did (monotonic seconds)."""
+    """How a peer behaved: not asked before `until`; `answered` is when it last did (monotonic seconds).
+
+    `data` is the last batch it gave, so that an unchanged one need not travel again.
+    """
 
     failures: int = 0
     until: float = 0.0
     answered: float | None = None
+    data: bytes = b""
+    mark: bytes = NOTHING
 
 
 class SwarmTransport:
     """`Transport` over libp2p."""
 
-    def __init__(self, supervisor: Supervisor, membership: Membership) -> None:
+    def __init__(self, supervisor: Supervisor, membership: Membership, counters: Counters) -> None:
+        self._counters = counters
         self._supervisor = supervisor
         self._membership = membership
         self._peers: OrderedDict[str, _Memory] = OrderedDict()
+        self._kept = 0  # bytes of batches
 
     def peers(self) -> list[str]:
         """Known peers that did not fail a moment ago."""
         now = time.monotonic()
         return [peer for peer in self._membership.peers() if peer not in self._peers or self._peers[peer].until <= now]
 
-    async def fetch(self, peer: str, seconds: float) -> bytes:
-        """The raw answer of `peer`. Raises FetchFailed."""
+    async def fetch(self, peer: str, seconds: float, wait: float = 0.0) -> bytes:
+        """The raw answer of `peer`, which may hold it for `wait` seconds until there is news. Raises FetchFailed."""
         end = time.monotonic() + seconds
         memory = self._memory(peer)
         lately = memory.answered is not None and time.monotonic() - memory.answered < _RECENT_SECONDS
@@ -52,7 +64,8 @@ class SwarmTransport:
 
         async def attempt(generation: Generation) -> bytes:
             until = max(patient_until, generation.started + _PATIENCE_SECONDS)
-            return await self._attempt(generation, peer, end, until)
+            request = FetchRequest(wait=wait, have=memory.mark)
+            return await self._attempt(generation, peer, request, end, until)
 
         try:
             answer = await self._supervisor.call(attempt, seconds)
@@ -68,12 +81,35 @@ class SwarmTransport:
             raise FetchFailed(reason) from error
         memory.failures, memory.until, memory.answered = 0, 0.0, time.monotonic()
         self._membership.succeeded(peer)
+        self._counters.bytes_received += len(answer)
+        return self._known(memory, answer)
+
+    def _known(self, memory: _Memory, answer: bytes) -> bytes:
+        """`answer`, or what it says that we have; keeps the newest batch of a peer as long as there is room."""
+        try:
+            reply = FetchReply.decode(answer)
+            if reply.kind == SAME and memory.data:
+                return FetchReply(BATCH, reply.age, memory.data).encode(VERSION)
+            if reply.kind == BATCH:
+                self._kept -= len(memory.data)
+                memory.data, memory.mark = b"", NOTHING
+                data = reply.payload()
+                if self._kept + len(data) <= _MAX_KEPT_BYTES:
+                    memory.data, memory.mark = data, mark_of(data)
+                    self._kept += len(data)
+        except RecordError:
+            pass  # the collector decodes it again and counts what is wrong with it
         return answer
 
-    async def _attempt(self, generation: Generation, peer: str, end: float, patient_until: float) -> bytes:
+    async def _attempt(
+        self, generation: Generation, peer: str, request: FetchRequest, end: float, patient_until: float
+    ) -> bytes:
         while True:
             try:
-                return await generation.fetch(peer, max(0.01, end - time.monotonic()))
+                answer = await generation.fetch(peer, max(0.01, end - time.monotonic()), request)
+                if is_large(answer):
+                    return await generation.fetch_stream(peer, max(0.01, end - time.monotonic()), request)
+                return answer
             except P2PDaemonError:  # no connection: it is new, or we are
                 if time.monotonic() + _RETRY_SECONDS >= min(end, patient_until):
                     raise
@@ -84,7 +120,7 @@ class SwarmTransport:
         memory = self._peers.setdefault(peer, _Memory())
         self._peers.move_to_end(peer)
         while len(self._peers) > _MAX_REMEMBERED:
-            self._peers.popitem(last=False)
+            self._kept -= len(self._peers.popitem(last=False)[1].data)
         return memory
 
 

@@ -68,11 +68,14 @@ def decode_batch(**changes: Any) -> GroupBatch:
 
 def test_limits_are_those_of_the_protocol() -> None:
     # a peer of another release refuses what these allow; changing one is a new wire version
-    assert (records.VERSION, records.MAX_TASK_CHARS, records.MAX_QUESTION_BYTES) == (1, 64, 16384)
+    assert (records.VERSION, records.MAX_TASK_CHARS, records.MAX_QUESTION_BYTES) == (2, 64, 16384)
     assert (records.MAX_ANSWER_BYTES, records.MAX_COMPLETION_BYTES) == (4096, 16384)
     assert (records.MIN_COMPLETIONS, records.MAX_COMPLETIONS, records.MAX_REWARD) == (2, 64, 1000.0)
-    assert (records.MAX_GROUP_BYTES, records.MAX_GROUPS) == (262144, 64)
-    assert (records.MAX_BATCH_BYTES, records.MAX_ROUND) == (1048576, 2**53)
+    assert (records.MAX_PLAIN_GROUP_BYTES, records.MAX_GROUPS) == (262144, 64)
+    assert (records.MAX_PLAIN_BATCH_BYTES, records.MAX_ROUND) == (1048576, 2**53)
+    assert (records.MAX_GROUP_BYTES, records.MAX_BATCH_BYTES, records.MAX_TOKENS) == (1048576, 4194304, 4096)
+    assert (records.MAX_METADATA, records.MAX_METADATA_KEY_CHARS, records.MAX_METADATA_BYTES) == (16, 32, 256)
+    assert (records.MIN_LOGPROB, records.MAX_LOGPROB) == (-1e4, 1e-3)
 
 
 @given(groups)
@@ -189,14 +192,23 @@ def sized_group(size: int) -> RolloutGroup:
     return dataclasses.replace(smallest, completions=tuple(completions))
 
 
+def unchecked_bytes(group: RolloutGroup, size: int) -> bytes:
+    """The bytes of version 1 of `group`, its question made longer to `size` bytes."""
+    fields = dataclasses.asdict(group)
+    plain = {"v": 1, **{name: fields[name] for name in list(group_map())[1:]}}
+    plain["question"] += "q" * (size - len(msgpack.packb(plain)))
+    return bytes(msgpack.packb(plain))
+
+
 def test_group_of_exactly_the_largest_size() -> None:
     largest = sized_group(262144)
     data = largest.encode()
     assert len(data) == 262144
     assert RolloutGroup.decode(data) == largest
     assert reason_of(sized_group(262145).encode) == "too_large"
-    assert reason_of(lambda: RolloutGroup.decode(b"\x00" * 262145)) == "too_large"
-    assert reason_of(lambda: RolloutGroup.decode(b"\x00" * 262144)) == "not_msgpack"
+    assert reason_of(lambda: RolloutGroup.decode(unchecked_bytes(sized_group(262144), 262145))) == "too_large"
+    assert reason_of(lambda: RolloutGroup.decode(b"\x00" * 1048577)) == "too_large"
+    assert reason_of(lambda: RolloutGroup.decode(b"\x00" * 1048576)) == "not_msgpack"
 
 
 def sized_batch(size: int) -> GroupBatch:
@@ -211,8 +223,10 @@ def test_batch_of_exactly_the_largest_size() -> None:
     assert len(data) == 1048576
     assert GroupBatch.decode(data) == largest
     assert reason_of(sized_batch(1048577).encode) == "too_large"
-    assert reason_of(lambda: GroupBatch.decode(b"\x00" * 1048577)) == "too_large"
-    assert reason_of(lambda: GroupBatch.decode(b"\x00" * 1048576)) == "not_msgpack"
+    too_large = msgpack.packb(batch_map(groups=[group.encode() for group in sized_batch(1048577).groups]))
+    assert reason_of(lambda: GroupBatch.decode(too_large)) == "too_large"
+    assert reason_of(lambda: GroupBatch.decode(b"\x00" * 4194305)) == "too_large"
+    assert reason_of(lambda: GroupBatch.decode(b"\x00" * 4194304)) == "not_msgpack"
 
 
 BATCH_OUTSIDE = {
@@ -265,7 +279,7 @@ def test_one_bad_group_spoils_the_batch() -> None:
     assert reason_of(lambda: decode_batch(groups=[GROUP.encode(), bad])) == "wrong_type"
 
 
-@pytest.mark.parametrize("version", [0, 2, -1, "1", None, [1], "x" * 1000])
+@pytest.mark.parametrize("version", [0, 3, -1, "1", None, [1], "x" * 1000])
 def test_another_version(version: Any) -> None:
     for decode in (decode_group, decode_batch):
         with pytest.raises(RecordError, match="wrong_version") as caught:
@@ -294,7 +308,7 @@ def test_the_message_tells_the_size() -> None:
     with pytest.raises(RecordError, match=r"^too_large: group of 262145 bytes$"):
         sized_group(262145).encode()
     with pytest.raises(RecordError, match=r"^too_large: 262145 bytes$"):
-        RolloutGroup.decode(b"\x00" * 262145)
+        RolloutGroup.decode(unchecked_bytes(sized_group(262144), 262145))
     with pytest.raises(RecordError, match=r"^wrong_type: completions and rewards must be lists$"):
         decode_group(rewards=None)
     with pytest.raises(RecordError, match=r"^wrong_type: groups must be a list of bytes$"):
@@ -303,8 +317,8 @@ def test_the_message_tells_the_size() -> None:
 
 def test_the_message_shows_another_version() -> None:
     for decode in (decode_group, decode_batch):
-        with pytest.raises(RecordError, match=r"^wrong_version: 2$"):
-            decode(v=2)
+        with pytest.raises(RecordError, match=r"^wrong_version: 3$"):
+            decode(v=3)
         with pytest.raises(RecordError, match=r"^wrong_version: list$"):
             decode(v=[2])
 
@@ -323,7 +337,7 @@ def test_key_order_missing_and_extra_keys() -> None:
         for wrong in (turned, missing, renamed, {}, [], 1, None, "text"):
             assert reason_of(lambda wrong=wrong, decode=decode: decode(msgpack.packb(wrong))) == "wrong_fields"
         extra = msgpack.packb({**full, "extra": 1})
-        assert reason_of(lambda extra=extra, decode=decode: decode(extra)) == "not_msgpack"  # map limit
+        assert reason_of(lambda extra=extra, decode=decode: decode(extra)) in ("wrong_fields", "not_msgpack")
 
 
 def test_longer_spellings_of_the_same_value_are_refused() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import time
+from dataclasses import replace
+
 from tests.support.daemons import group
 
 from swarm_core.records import GroupBatch, RolloutGroup
-from swarm_dht.shelf import Shelf, has_advantage
-from swarm_dht.wire import BATCH, NONE
+from swarm_dht.shelf import Shelf, has_advantage, mark_of
+from swarm_dht.wire import BATCH, LARGE, NONE, RAW, SAME, ZSTD, FetchReply, FetchRequest
 
 NOW = 1_795_000_000.0
 
@@ -88,3 +93,68 @@ def test_readers_are_counted_and_bounded() -> None:
     assert len(shelf.fetched_by) == 256
     assert "peer0" not in shelf.fetched_by
     assert shelf.bytes_sent == 3010
+
+
+RICH = replace(group(1), metadata=(("temperature", 1.0),), logprobs=((-0.5,), (-0.25,)), tokenizer="0f" * 32)
+
+
+async def test_each_caller_gets_what_it_can_read() -> None:
+    shelf = Shelf(600.0)
+    batch = _batch(1, RICH)
+    shelf.put(batch)
+    old = await shelf.answer(FetchRequest(version=1), NOW, unary=True)
+    assert GroupBatch.decode(old.data) == _batch(1, group(1))
+    assert FetchReply.decode(old.encode()).kind == BATCH
+    new = await shelf.answer(FetchRequest(), NOW + 5, unary=True)
+    assert (new.kind, new.age, new.payload()) == (BATCH, 5.0, batch.encode())
+    assert new.encoding == ZSTD
+    raw = await shelf.answer(FetchRequest(zstd=False), NOW, unary=True)
+    assert (raw.encoding, raw.data) == (RAW, batch.encode())
+
+
+async def test_what_the_caller_has_does_not_travel_again() -> None:
+    shelf = Shelf(600.0)
+    shelf.put(_batch(1, RICH))
+    have = mark_of(_batch(1, RICH).encode())
+    same = await shelf.answer(FetchRequest(have=have), NOW, unary=True)
+    assert (same.kind, len(same.encode(2))) == (SAME, 12)
+    shelf.put(_batch(2, group(2)))
+    assert (await shelf.answer(FetchRequest(have=have), NOW, unary=True)).kind == BATCH
+
+
+async def test_a_batch_above_a_mebibyte_is_announced_and_streamed() -> None:
+    random_bytes = hashlib.shake_256(b"").hexdigest(8000)  # hex: compresses to half at most
+    large = [group(seed, size=10) for seed in range(60)]
+    batch = _batch(1, *[replace(found, completions=(random_bytes, random_bytes[1:]), tokenizer="0f" * 32,
+                                logprobs=tuple(tuple(-float(n % 977) for n in range(4000)) for _ in range(2)))
+                        for found in large])  # fmt: skip
+    shelf = Shelf(600.0)
+    shelf.put(batch)
+    asked = FetchRequest(zstd=False)
+    assert (await shelf.answer(asked, NOW, unary=True)).kind == LARGE
+    streamed = await shelf.answer(asked, NOW, unary=False)
+    assert streamed.data == batch.encode()
+    assert len(streamed.data) > 1024 * 1024
+    old = await shelf.answer(FetchRequest(version=1), NOW, unary=True)
+    assert 0 < len(old.data) <= 1024 * 1024
+
+
+async def test_a_long_poll_ends_with_news_or_its_time() -> None:
+    shelf = Shelf(600.0)
+    started = time.monotonic()
+    assert (await shelf.answer(FetchRequest(wait=0.05), NOW, unary=True)).kind == NONE
+    assert time.monotonic() - started >= 0.05
+    asking = asyncio.create_task(shelf.answer(FetchRequest(wait=5.0), NOW, unary=True))
+    await asyncio.sleep(0)
+    shelf.put(_batch(1, RICH))
+    assert (await asking).kind == BATCH
+    assert time.monotonic() - started < 2.0
+
+
+async def test_only_so_many_wait() -> None:
+    shelf = Shelf(600.0)
+    asking = [asyncio.create_task(shelf.answer(FetchRequest(wait=5.0), NOW, unary=True)) for _ in range(100)]
+    done, waiting = await asyncio.wait(asking, timeout=0.05)
+    assert (len(done), len(waiting)) == (36, 64)
+    shelf.put(_batch(1, RICH))
+    assert {reply.kind for reply in await asyncio.gather(*waiting)} == {BATCH}

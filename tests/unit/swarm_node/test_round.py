@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +80,19 @@ def test_what_is_published_is_a_valid_record(make_learner: Callable[..., Learner
         assert RolloutGroup.decode(group.encode()) == group
         assert TASKS.verify(group.task, group.seed, group.question, group.answer) == rollout.task
         assert group.rewards == (1.0, 0.0, 0.5)
+
+
+def test_what_is_published_tells_how_it_was_sampled(make_learner: Callable[..., Learner]) -> None:
+    learner = make_learner()
+    for rollout in differing(learner.roll_out("5", "QmA", 0)):
+        group = learner.publishable(rollout)
+        assert RolloutGroup.decode(group.encode()) == group
+        assert group.plain() == rollout.as_group()
+        assert group.logprobs == tuple(tuple(completion.logprobs) for completion in rollout.completions)
+        assert group.tokenizer == learner.prompts.fingerprint
+        assert dict(group.metadata) == {"temperature": learner.hyper.temperature}
+        broken = replace(rollout, completions=[replace(c, logprobs=[math.nan]) for c in rollout.completions])
+        assert learner.publishable(broken) == rollout.as_group()
 
 
 def test_informative() -> None:

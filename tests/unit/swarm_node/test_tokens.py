@@ -1,5 +1,6 @@
 """Prompts render through the template; foreign completions get their end token and no power over the template."""
 
+import copy
 import types
 from typing import Any
 
@@ -70,3 +71,14 @@ def test_special_tokens_in_foreign_text_stay_text(tokenizer: Any) -> None:
 def test_our_own_completions_survive_text(tokenizer: Any) -> None:
     ids = [256, 22, 23, 257, END]
     assert Prompts(tokenizer).encode_completion(tokenizer.decode(ids, skip_special_tokens=True), 16) == ids
+
+
+def test_fingerprint_tells_tokenizers_apart_and_not_calls(tokenizer: Any) -> None:
+    before = Prompts(tokenizer).fingerprint
+    tokenizer("text", truncation=True, max_length=2)
+    assert Prompts(tokenizer).fingerprint == before
+    assert len(before) == 64
+    assert Prompts(tokenizer, "Be brief.").fingerprint != before
+    other = copy.deepcopy(tokenizer)
+    other.add_tokens(["<new>"])
+    assert Prompts(other).fingerprint != before
