@@ -90,8 +90,11 @@ def measure(model: Any, tokenizer: Any, tasks: TaskSet, completions: int = MEASU
     return total / (completions // 1024 * 1024)
 
 
-def make(level: Level, steps: int, seed: int) -> tuple[Qwen2ForCausalLM, Any, dict[str, Any]]:
-    """Network, tokenizer and what was measured. Raises SystemExit when the dial does not reach the range."""
+def make(level: Level, steps: int, seed: int, cache: Path) -> tuple[Qwen2ForCausalLM, Any, dict[str, Any]]:
+    """Network, tokenizer and what was measured. Raises SystemExit when the dial does not reach the range.
+
+    The clean base is kept in `cache`, for the other levels.
+    """
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(embedded_directory())
     tasks, prompts = TaskSet.load("embedded"), Prompts(tokenizer)
@@ -103,9 +106,13 @@ def make(level: Level, steps: int, seed: int) -> tuple[Qwen2ForCausalLM, Any, di
     def encode(text: str) -> list[int]:
         return prompts.encode_completion(text, max_tokens=64)
 
-    base = Qwen2ForCausalLM(small_config(tokenizer))
-    base.generation_config.eos_token_id = tokenizer.eos_token_id
-    warm_up(base, encode, pool, WarmupConfig(steps=steps, headroom=0.0, seed=seed), say)
+    if (cache / "config.json").exists():
+        base = Qwen2ForCausalLM.from_pretrained(cache)
+    else:
+        base = Qwen2ForCausalLM(small_config(tokenizer))
+        base.generation_config.eos_token_id = tokenizer.eos_token_id
+        warm_up(base, encode, pool, WarmupConfig(steps=steps, headroom=0.0, seed=seed), say)
+        base.save_pretrained(cache)
     low, high, tagged = 0.0, 1.0, level.tagged
     for turn in range(TURNS):
         model = copy.deepcopy(base)
@@ -141,7 +148,7 @@ def ready(directory: Path, level: str, steps: int = 1000, seed: int = 0) -> dict
     if not (directory / CARD).exists():
         torch.set_num_threads(1)
         started = time.perf_counter()
-        model, tokenizer, about = make(LEVELS[level], steps, seed)
+        model, tokenizer, about = make(LEVELS[level], steps, seed, directory.parent / f"clean-{steps}-{seed}")
         save(directory, model, tokenizer, about | {"seconds": round(time.perf_counter() - started, 1)})
     loaded: dict[str, Any] = json.loads((directory / CARD).read_text())
     return loaded

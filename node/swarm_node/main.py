@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import secrets
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarm_core import __version__
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from swarm_node.board import Board
     from swarm_node.exchange import Exchange
     from swarm_node.ledger import Ledger
+    from swarm_node.model import LoadedModel
     from swarm_node.progress import Progress
     from swarm_node.worker import Worker
 
@@ -75,7 +77,7 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
     service.spawn("bootnodes", Introducer(chain, exchange).run(service))
     await asyncio.to_thread(_import_heavy)  # beside the loop: status, health and bootnodes do not wait for torch
 
-    from swarm_node.checkpoint import CheckpointStore, hash_config
+    from swarm_node.checkpoint import BASE, CheckpointStore, hash_config
     from swarm_node.device import choose_device
     from swarm_node.model import EMBEDDED, load, resolve_name
     from swarm_node.policy import Policy
@@ -110,6 +112,7 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
     store = CheckpointStore(settings.state_dir / "checkpoints")
     config = hash_config(loaded.identity, hyper.model_dump(), tasks.name, settings.seed)
     progress = Progress(store, trainer, config, ledger.credited_round(config) + 1)
+    await asyncio.to_thread(_write_base, loaded, store.home(config) / BASE)
     resumed = await asyncio.to_thread(progress.resume)
     board.set(
         model=name, device=device.label, dtype=str(device.compute_dtype).removeprefix("torch."), resumed_from=resumed
@@ -133,6 +136,17 @@ async def _peer_id(exchange: Exchange, ledger: Ledger) -> str:
     if not ledger.peer_id and (status := await exchange.status()) is not None:
         ledger.identify(status.peer_id)
     return ledger.peer_id
+
+
+def _write_base(loaded: LoadedModel, base: Path) -> None:
+    """What an export needs beside a checkpoint. A disk that refuses is told, as it is for checkpoints."""
+    from swarm_node.checkpoint import CheckpointError
+    from swarm_node.export import write_base
+
+    try:
+        write_base(loaded.model, loaded.tokenizer, base)
+    except CheckpointError as error:
+        log.error("no export is possible until the next start", error=str(error))
 
 
 def _import_heavy() -> None:

@@ -51,6 +51,10 @@ class SeenGroups:
         while len(self._digests) > self._limit:
             self._digests.popitem(last=False)
 
+    def digests(self) -> list[str]:
+        """What is remembered, oldest first; `add` of it makes another one the same."""
+        return list(self._digests)
+
 
 def verify(
     groups: Sequence[ExternalGroup],

@@ -30,7 +30,7 @@ from swarm_node.report import Reporter
 from swarm_node.rewards import score_group
 from swarm_node.round import Learner, Rollout, mean_reward
 from swarm_node.rounds import CHAIN_TROUBLE, ChainRound, RoundClock
-from swarm_node.sampler import ScoredGroup, SeenGroups, draw, verify, winner
+from swarm_node.sampler import ScoredGroup, draw, verify, winner
 from swarm_node.settings import NodeSettings
 
 _FAILED_ROUNDS_IN_A_ROW = 5
@@ -69,7 +69,7 @@ class Worker:
         self.ledger = ledger
         self.reporter = reporter
         self.peer_id = ""
-        self.seen = SeenGroups()
+        self.seen = progress.seen
         self._swarm = f"{settings.chain_id}"
         self._failed_in_a_row = 0
 
@@ -122,7 +122,8 @@ class Worker:
         # the ledger first: it credits a training round once, so a crash before the checkpoint loses and doubles nothing
         self.ledger.credit(self.progress.config_hash, number, sum(sum(rollout.rewards) for rollout in own))
         with self.board.phase("checkpoint"):
-            await self._compute(self.progress.finished, number)
+            if await self._compute(self.progress.finished, number, record.held_out_reward):
+                record.weights_sha256 = self.progress.saved_sha256
 
         with self.board.phase("submit"):
             await self._submit(now, record.own_reward, external)

@@ -53,6 +53,7 @@ class RoundRecord(_Model):
     clip_ratio: float | None = None
     completion_tokens: int = 0
     optimizer_step: int = 0
+    weights_sha256: str = Field("", description="of the weights in this round's checkpoint, if one was written")
     seconds: dict[str, float] = Field(default_factory=dict, description="per phase")
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from swarm_node import checkpoint
-from swarm_node.checkpoint import CheckpointError, CheckpointState, CheckpointStore, export_huggingface, hash_config
+from swarm_node.checkpoint import CheckpointError, CheckpointState, CheckpointStore, hash_config
 from swarm_node.device import DeviceChoice
 from swarm_node.hyper import Hyperparameters
 from swarm_node.packing import TrainingGroup
@@ -78,7 +78,7 @@ def test_a_round_saved_twice_is_replaced(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, name: str, damage: str) -> None:
     store = CheckpointStore(tmp_path)
     store.save(state(1))
-    path = store.save(state(2)) / name
+    path = store.save(state(2)).path / name
     data = path.read_bytes()
     if damage == "remove":
         path.unlink()
@@ -95,7 +95,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, name: str, damage: 
 def test_a_damaged_manifest_is_passed_over(tmp_path: Path, manifest: str) -> None:
     store = CheckpointStore(tmp_path)
     store.save(state(1))
-    (store.save(state(2)) / "manifest.json").write_text(manifest)
+    (store.save(state(2)).path / "manifest.json").write_text(manifest)
     loaded = store.load_latest(HASH)
     assert loaded is not None
     assert loaded.round == 1
@@ -103,7 +103,7 @@ def test_a_damaged_manifest_is_passed_over(tmp_path: Path, manifest: str) -> Non
 
 def test_what_a_killed_process_left_is_ignored_and_removed(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path)
-    written = store.save(state(1))
+    written = store.save(state(1)).path
     torn = written.parent / ".writing-abc"
     torn.mkdir()
     (torn / "weights.safetensors").write_bytes(b"half")
@@ -225,22 +225,53 @@ def test_a_checkpoint_of_another_model_is_refused(make_model: Callable[..., Any]
         restore(saved, Trainer(make_model(num_hidden_layers=1), hyper, cpu))
 
 
-def test_export_loads_with_transformers(tmp_path: Path, make_model: Callable[..., Any], tokenizer: Any) -> None:
-    from transformers import AutoModelForCausalLM
+def test_the_best_stays_when_it_is_old(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=2)
+    assert store.best(HASH) is None
+    for number, held_out in enumerate([0.1, None, 0.4, 0.4, None, 0.3, None]):
+        store.save(state(number, value=float(number)), held_out)
+    assert names(tmp_path) == [
+        "best.json", "round-000000000002-0000", "round-000000000005-0000", "round-000000000006-0000",
+    ]  # fmt: skip
+    best = CheckpointStore(tmp_path).load_best(HASH)
+    assert best is not None
+    assert (best.round, float(best.weights["w"][0, 0])) == (2, 2.0)
+    latest = store.load_latest(HASH)
+    assert latest is not None
+    assert latest.round == 6
+    # a better one takes its place and the old one goes
+    store.save(state(7), 0.5)
+    assert [name for name in names(tmp_path) if "2-0000" in name] == []
 
-    model = make_model()
-    export_huggingface(model, tokenizer, tmp_path / "out")
-    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
-    ids = torch.tensor([[65, 66, 67]])
-    with torch.no_grad():
-        assert torch.allclose(loaded(ids).logits, model(ids).logits, atol=1e-5)
-    assert "rlx" not in (tmp_path / "out" / "config.json").read_text()
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"name": "../../x", "held_out": 1}', '{"name": "round-000000000009-0000"}']
+)
+def test_a_damaged_mark_of_the_best_is_set_anew(tmp_path: Path, text: str) -> None:
+    store = CheckpointStore(tmp_path)
+    store.save(state(1), 0.9)
+    (tmp_path / HASH / "best.json").write_text(text)
+    assert store.best(HASH) is None
+    store.save(state(2), 0.2)
+    best = store.best(HASH)
+    assert best is not None
+    assert (best.name, best.held_out) == ("round-000000000002-0000", 0.2)
 
 
-def test_export_to_a_place_that_is_a_file(tmp_path: Path, make_model: Callable[..., Any], tokenizer: Any) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="not exported"):
-        export_huggingface(make_model(), tokenizer, tmp_path / "file" / "below")
+def test_equal_weights_have_equal_checksums(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    first, second = store.save(state(1)), store.save(state(2))
+    assert first.sha256 == second.sha256
+    assert store.save(state(3, value=1.6)).sha256 != first.sha256
+
+
+def test_configurations_by_time(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    assert store.configs() == []
+    older = store.save(state(1, config_hash="f" * 16)).path
+    os.utime(older, (1, 1))
+    store.save(state(1))
+    assert store.configs() == [HASH, "f" * 16]
 
 
 def test_config_hash() -> None:

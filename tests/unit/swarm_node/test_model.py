@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from swarm_core.errors import ConfigError
 from swarm_node import attention, model
-from swarm_node.checkpoint import export_huggingface
 from swarm_node.device import DeviceChoice
+from swarm_node.export import export_huggingface
 
 GIB = 1024**3
 

@@ -23,7 +23,7 @@ from swarm_node.ledger import Ledger
 from swarm_node.policy import Completion
 from swarm_node.round import Rollout
 from swarm_node.rounds import ChainRound
-from swarm_node.sampler import ScoredGroup
+from swarm_node.sampler import ScoredGroup, SeenGroups
 from swarm_node.settings import NodeSettings
 from swarm_node.tasks import Task
 from swarm_node.worker import Worker
@@ -129,7 +129,13 @@ class Setting:
         self._rounds = rounds
         self.clock = SimpleNamespace(next=self._next, refresh=self._nothing, current=7, behind=0, reachable=True)
         self.progress = SimpleNamespace(
-            config_hash="c0ffee", training_round=0, saved_step=None, finished=self._finished, skip=self._skip
+            config_hash="c0ffee",
+            training_round=0,
+            saved_step=None,
+            saved_sha256="sha",
+            seen=SeenGroups(),
+            finished=self._finished,
+            skip=self._skip,
         )
         self.reporter = SimpleNamespace(due=lambda: True, make=self._make, deliver=self._nothing, reachable=True)
         self.worker = Worker(
@@ -150,9 +156,11 @@ class Setting:
     def _make(self, chain_round: int, stage: int, winners: list[str], peer_id: str) -> None:
         self.reports.append((chain_round, stage, winners, peer_id))
 
-    def _finished(self, number: int) -> None:
+    def _finished(self, number: int, held_out: float | None) -> bool:
         self.saved.append(number)
+        self.held_out = held_out
         self.progress.training_round = number + 1
+        return True
 
     def _skip(self, number: int) -> None:
         self.progress.training_round = max(self.progress.training_round, number + 1)
@@ -199,6 +207,7 @@ async def test_a_full_round(directory: Path) -> None:
     assert (record.loss, record.grad_norm, record.clip_ratio) == (0.5, 1.5, 0.1)
     assert (record.groups_trained, record.groups_skipped, record.optimizer_step) == (2, 1, 1)
     assert record.completion_tokens == 12
+    assert (record.weights_sha256, setting.held_out) == ("sha", 0.25)
     assert {"generate", "exchange", "score", "train", "checkpoint", "submit"} <= set(record.seconds)
     assert abs(record.finished_at - time.time()) < 60
     assert (setting.ledger.pending, setting.ledger.credited_round("c0ffee"), setting.saved) == (2.0, 0, [0])
