@@ -32,6 +32,11 @@ class NodeSettings(ChainSettings):
     seed: int = Field(42, ge=0, description="Seed of the sampling; questions depend on peer and round as well.")
     eval_steps: int = Field(20, ge=0, description="Rounds between two evaluations on held-out questions; 0: never.")
 
+    judge_url: str = Field("http://judge:8100", description="The swarm's judge; empty: none.")
+    judge_steps: int = Field(1, ge=0, description="Rounds between two questions of the judge; 0: never.")
+    play_market: int = Field(0, ge=0, le=1, description="1: bet on the market's games unless the page says otherwise.")
+    play_length_normalised: int = Field(0, ge=0, le=1, description="1: choices compare by log-probability per token.")
+
     login_url: str = Field("http://login-proxy:3001", description="Worker API of the login service.")
     api_token_file: Path = Field(Path("/run/api-token/token"), description="Bearer token of the worker API.")
     submit_seconds: int | None = Field(

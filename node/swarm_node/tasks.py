@@ -6,7 +6,6 @@ from its own copy of the dataset and believes nothing. Works with `rewards` (whi
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,12 +17,12 @@ import yaml
 
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
+from swarm_gym.questions import is_held_out as is_held_out
 from swarm_gym.questions import make_entry
 from swarm_gym.scoring import AUDITED_DATASETS
 
 log = get_logger("tasks")
 MAX_SEED = 2**32 - 1
-HELD_OUT_SHARE = 5  # one question in five is never trained on
 MAX_DRAWS = 1000  # a dataset of which this many questions in a row are on the wrong side of the split is unusable
 
 
@@ -143,11 +142,6 @@ class TaskSet:
             f"Dataset {name!r} has no question on the {'held-out' if held_out else 'training'} side of the split.",
             "Give it params with more distinct questions.",
         )
-
-
-def is_held_out(question: str) -> bool:
-    """True for the fifth of all questions (by MD5 of the text, hence the same everywhere) kept for evaluation."""
-    return int(hashlib.md5(question.encode(), usedforsecurity=False).hexdigest(), 16) % HELD_OUT_SHARE == 0
 
 
 def _rng(*parts: object) -> random.Random:

@@ -131,6 +131,10 @@ class MarketClient:
         """What the peer was paid in all games together."""
         return int(await self._read("totalPaid(string)", peer_id))
 
+    async def simulate(self, account: str, data: bytes) -> bytes:
+        """Run a call to the market from `account` without a transaction. Raises ContractError if it reverts."""
+        return await self._client.simulate(account, data, self.address)
+
     async def _read(self, signature: str, *arguments: Any) -> Any:
         (answer,) = await self._batch([(signature, *arguments)])
         return answer[0]

@@ -86,10 +86,20 @@ def sign_binding(key: PeerKey, account: str, chain_id: int, contract: str) -> by
 
 def verify_binding(peer_id: str, public: bytes, signature: bytes, account: str, chain_id: int, contract: str) -> bool:
     """Whether `public` is the key of `peer_id` and signed the binding."""
+    return verify(peer_id, public, signature, binding_message(peer_id, account, chain_id, contract))
+
+
+def judge_message(peer_id: str, audience: str, digest: str, issued_at: int, nonce: str) -> bytes:
+    """What a peer signs to ask a judge: the swarm it is meant for, the SHA-256 of what is asked, when, and once."""
+    lines = ("rl-swarm judge request v1", f"peer {peer_id}", f"audience {audience.lower()}", f"digest {digest}")
+    return "\n".join((*lines, f"issued {issued_at}", f"nonce {nonce}", "")).encode()
+
+
+def verify(peer_id: str, public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether `public` (libp2p protobuf) is the key of `peer_id` and signed `message`."""
     try:
         if _peer_id(public) != peer_id:
             return False
-        message = binding_message(peer_id, account, chain_id, contract)
         kind, body = _parse(public)
         if kind == _ED25519:
             ed25519.Ed25519PublicKey.from_public_bytes(body).verify(signature, message)

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from swarm_core.errors import RecordError
-from swarm_core.identity import sign_binding
+from swarm_core.identity import judge_message, sign_binding
 from swarm_core.records import MAX_BATCH_BYTES, GroupBatch
 from swarm_core.status import DhtStatus
 from swarm_dht.collect import MAX_PEERS, CollectRequest
@@ -49,6 +49,15 @@ class BindBody(BaseModel):
     chain_id: int = Field(ge=1, lt=2**63)
     contract: str = Field(pattern="^0x[0-9a-fA-F]{40}$")
     account: str = Field(pattern="^0x[0-9a-fA-F]{40}$")
+
+
+class JudgeRequestBody(BaseModel):
+    """Body of `POST /v1/sign-judge-request`: fields of a fixed message, never bytes of the caller's choice."""
+
+    audience: str = Field(pattern="^[0-9]{1,20}:0x[0-9a-fA-F]{40}$")
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    issued_at: int = Field(ge=0, lt=2**53)
+    nonce: str = Field(pattern="^[0-9a-f]{32}$")
 
 
 def make_app(daemon: Daemon) -> FastAPI:
@@ -93,6 +102,15 @@ def make_app(daemon: Daemon) -> FastAPI:
             "peer_id": daemon.key.peer_id,
             "public_key": base64.b64encode(daemon.key.public).decode(),
             "signature": base64.b64encode(signature).decode(),
+        }
+
+    @app.post("/v1/sign-judge-request")
+    async def sign_judge_request(body: JudgeRequestBody) -> dict[str, str]:
+        message = judge_message(daemon.key.peer_id, body.audience, body.digest, body.issued_at, body.nonce)
+        return {
+            "peer_id": daemon.key.peer_id,
+            "public_key": base64.b64encode(daemon.key.public).decode(),
+            "signature": base64.b64encode(daemon.key.sign(message)).decode(),
         }
 
     @app.get("/metrics")

@@ -4,6 +4,7 @@ Works with `zygote` (forks the workers) and `wire`. Two fast workers serve every
 than `fast_seconds` of CPU time costs that worker its life and is tried once more by the slow worker, which is for such
 texts only. One that fails there too scores 0. So a hostile text never holds up more than one of the fast workers, and
 that for `fast_seconds`. CPU time is counted because a busy machine must not make a text look hostile.
+Questions have a worker of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from swarm_gym import wire
 _START_SECONDS = 60.0
 _LONGEST_WAIT = 10.0  # of a worker that gets no CPU at all
 _QUEUE_SECONDS = 5.0
+_MAKE_SECONDS = 5.0  # our own questions, no stranger's
 log = get_logger("scorer")
 
 
@@ -224,6 +226,7 @@ class ScorerPool:
         self._zygote = Zygote(memory_mebibytes)
         self._fast = _Lane(self._zygote, workers, fast_seconds)
         self._slow = _Lane(self._zygote, 1, slow_seconds)
+        self._maker = _Lane(self._zygote, 1, _MAKE_SECONDS)
         self.killed = 0
         self.quarantined = 0
 
@@ -232,6 +235,7 @@ class ScorerPool:
         await self._zygote.start()
         await self._fast.start()
         await self._slow.start()
+        await self._maker.start()
 
     async def run(self) -> None:
         """Until the zygote ends; raises Unavailable then, which ends the service with a truthful exit code."""
@@ -240,8 +244,17 @@ class ScorerPool:
 
     async def make(self, questions: Sequence[Question]) -> list[tuple[str, str]]:
         """Text and answer key of each question. Raises Unavailable, TextTooHard."""
-        answer = await self._slow.ask({"op": "make", "questions": [question.as_list() for question in questions]})
+        answer = await self._maker.ask({"op": "make", "questions": [question.as_list() for question in questions]})
         return [(str(text), str(key)) for text, key in answer["entries"]]
+
+    async def draw(self, candidates: Sequence[Sequence[Question]]) -> list[tuple[int, str, str] | None]:
+        """For each list of candidates the first that nobody trains on: its place, text and answer key; None: none is.
+
+        Raises as `make`.
+        """
+        lists = [[question.as_list() for question in questions] for questions in candidates]
+        answer = await self._maker.ask({"op": "draw", "candidates": lists})
+        return [None if found is None else (int(found[0]), str(found[1]), str(found[2])) for found in answer["drawn"]]
 
     async def score(self, question: Question, texts: Sequence[str]) -> list[float]:
         """Scores of completions (the answer stands in `<answer>` tags), 0 for all when they were too hard.
@@ -265,3 +278,4 @@ class ScorerPool:
         await self._zygote.close()
         self._fast.close()
         self._slow.close()
+        self._maker.close()

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from swarm_gym import wire
-from swarm_gym.questions import make_entry, reasoning_gym
+from swarm_gym.questions import is_held_out, make_entry, reasoning_gym
 from swarm_gym.scoring import score_texts
 
 _MEBIBYTE = 1024 * 1024
@@ -67,11 +67,22 @@ def _confine(memory: int) -> None:
 
 
 def _answer(request: Any) -> Any:
+    if request["op"] == "draw":
+        return {"drawn": [_first_held_out(candidates) for candidates in request["candidates"]]}
     entries = [make_entry(name, seed, params) for name, seed, params in request["questions"]]
     if request["op"] == "make":
         return {"entries": [[entry["question"], entry["answer"] or ""] for entry in entries]}
     name, _, params = request["questions"][0]
     return {"scores": score_texts(name, params, entries[0], request["texts"])}
+
+
+def _first_held_out(candidates: Any) -> Any:
+    """Place, question and answer key of the first candidate that is never trained on; null when none is."""
+    for place, (name, seed, params) in enumerate(candidates):
+        entry = make_entry(name, seed, params)
+        if entry["answer"] and is_held_out(entry["question"]):
+            return [place, entry["question"], entry["answer"]]
+    return None
 
 
 if __name__ == "__main__":

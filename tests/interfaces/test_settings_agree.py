@@ -21,12 +21,13 @@ from swarm_core.peer_slot import PeerSettings
 from swarm_core.settings import ENV_VERSION, SwarmSettings
 from swarm_dht.settings import DhtSettings
 from swarm_exporter.settings import ExporterSettings
+from swarm_judge.settings import JudgeSettings
 from swarm_node.settings import NodeSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES: tuple[type[SwarmSettings], ...] = (
     ChainSettings, ComposeSettings, DeploySettings, KeeperSettings, PeerSettings, DhtSettings, NodeSettings,
-    LoginSettings, ExporterSettings,
+    LoginSettings, ExporterSettings, JudgeSettings,
 )  # fmt: skip
 # Compose decides the device by an image, so its default is the CPU where the process would look for itself
 COMPOSE_DEFAULTS = {"SWARM_DEVICE": "cpu"}
@@ -36,7 +37,7 @@ FIXED = frozenset(
     for name in (
         "P2P_HOST", "HTTP_PORT", "HTTPS_PORT", "API_PORT", "EXPORTER_HOST", "EXPORTER_PORT", "LOGIN_URL", "RUN_DIR",
         "LOGIN_RUN_DIR", "KEYS_DIR", "KEY_DIR", "STATE_DIR", "PEER_KEYS_DIR", "PEER_STATE_DIR", "API_TOKEN_FILE",
-        "DEPLOYMENT_FILE", "ROLE_KEYS_DIR", "JUDGE_KEYS_DIR", "BOOTNODE_SOCKET", "KEEPER_SOCKET",
+        "DEPLOYMENT_FILE", "JUDGE_HOST", "JUDGE_PORT", "ROLE_KEYS_DIR", "JUDGE_KEYS_DIR", "BOOTNODE_SOCKET", "KEEPER_SOCKET",
     )
 )  # fmt: skip
 
