@@ -28,7 +28,7 @@ log = get_logger("judge")
 
 async def start(service: Service, settings: JudgeSettings) -> None:
     """Open the database, start the scorers, serve, hold games."""
-    store = JudgeStore(settings.state_dir / "judge.db")
+    store = JudgeStore(settings.judge_state_dir / "judge.db")
     chain = ChainClient(settings)
     service.on_close("chain", chain.close)
     pool = ScorerPool()

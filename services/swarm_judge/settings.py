@@ -15,7 +15,7 @@ class JudgeSettings(ChainSettings):
 
     judge_host: str = Field("0.0.0.0", description="Address that the judge listens on inside the container.")  # noqa: S104 - the container's own
     judge_port: int = Field(8100, ge=1, le=65535, description="Port of the judge inside the container.")
-    state_dir: Path = Field(Path("/state"), description="Database of sessions, scores and games.")
+    judge_state_dir: Path = Field(Path("/judge-state"), description="Database of sessions, scores and games.")
     judge_keys_dir: Path = Field(Path("/judge-keys"), description="Key of the game master, who owns the market.")
     judge_unsigned: int = Field(0, ge=0, le=1, description="1: also serve clients that do not sign, as upstream's.")
     judge_answer_seconds: float = Field(
@@ -32,4 +32,4 @@ class JudgeSettings(ChainSettings):
 
     def writable_directories(self) -> Iterable[Path]:
         """Probed at start."""
-        return (self.state_dir,)
+        return (self.judge_state_dir,)

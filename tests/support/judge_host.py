@@ -50,7 +50,7 @@ class JudgeProcess:
             "SWARM_JUDGE_KEYS_DIR": str(chain.settings.judge_keys_dir),
             "SWARM_JUDGE_HOST": "127.0.0.1",
             "SWARM_JUDGE_PORT": str(self.port),
-            "SWARM_STATE_DIR": str(state),
+            "SWARM_JUDGE_STATE_DIR": str(state),
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None
