@@ -28,7 +28,10 @@ TARGETS = {
     "swarm_node/sampler.py": ("swarm_node/test_sampler.py",),
     "swarm_node/advantages.py": ("swarm_node/test_advantages.py",),
 }
-OUTBOX = ("asking", "decide", "delivery", "flight", "intents", "nonces", "reconcile", "registrar", "store", "writer")
+OUTBOX = (
+    "asking", "bids", "decide", "delivery", "eoa", "fate", "fees", "flight", "funds", "history", "intents", "nonces",
+    "reconcile", "registrar", "rows", "store", "writer",
+)  # fmt: skip
 OUTBOX_TESTS = ("login_proxy/outbox",)
 KILLED = frozenset({1, 3, 24, 36, -24, 152, 255})  # exit codes of a noticed change: failed, broken or too slow
 # neither the text of a log line nor what a type checker is told is behaviour

@@ -1,7 +1,7 @@
 """In which of the named states the node's identity is, and why: pure.
 
-unclaimed → claimed → account_ready → registering → registered, or else owned_by_other, chain_unreachable, wrong_chain.
-Works with `texts` for reasons and remedies; `status` and the page show the result.
+unclaimed → claimed → account_ready → registering → registered, or else owned_by_other, chain_unreachable, no_gas,
+wrong_chain. Works with `texts` for reasons and remedies; `status` and the page show the result.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from login_proxy import texts
+from login_proxy.outbox.funds import Shortage
 from swarm_core.status import IdentityState
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the service knows. `foreign` maps peers to the account that owns them instead of ours."""
+    """What the service knows. `foreign` maps peers to the account that owns them instead of ours.
+
+    `moved` means that the identity was handed over to another machine, `short` what the account cannot pay for.
+    """
 
     claimed: bool
     account: str | None
@@ -23,6 +27,9 @@ class Situation:
     chain_reason: str
     registered: Collection[str]
     foreign: Mapping[str, str]
+    short: Shortage | None = None
+    chain_id: int = 0
+    moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def of_service(situation: Situation, peers: Collection[str]) -> Identity:
     if base is not None:
         return base
     states = [of_peer(situation, peer) for peer in sorted(peers)]
-    for wanted in ("owned_by_other", "registering", "registered"):
+    for wanted in ("owned_by_other", "no_gas", "registering", "registered"):
         for identity in states:
             if identity.state == wanted:
                 return identity
@@ -55,12 +62,25 @@ def of_peer(situation: Situation, peer_id: str) -> Identity:
     if peer_id in situation.foreign:
         reason = texts.REASON_OWNED_BY_OTHER.format(owner=situation.foreign[peer_id])
         return Identity("owned_by_other", reason, texts.REMEDY_OWNED_BY_OTHER)
+    if situation.short is not None:
+        return _no_gas(situation, situation.short)
     if peer_id in situation.registered:
         return Identity("registered")
     return Identity("registering", texts.REASON_REGISTERING, texts.REMEDY_REGISTERING)
 
 
+def _no_gas(situation: Situation, short: Shortage) -> Identity:
+    missing = texts.ether(short.needed - short.balance)
+    return Identity(
+        "no_gas",
+        texts.REASON_NO_GAS.format(balance=texts.ether(short.balance), needed=texts.ether(short.needed)),
+        texts.REMEDY_NO_GAS.format(missing=missing, account=situation.account, chain_id=situation.chain_id),
+    )
+
+
 def _common(situation: Situation) -> Identity | None:
+    if situation.moved:
+        return Identity("claimed", texts.REASON_MOVED, texts.REMEDY_MOVED)
     if situation.account is None and not situation.claimed:
         return Identity("unclaimed", texts.REASON_UNCLAIMED, texts.REMEDY_UNCLAIMED)
     if situation.account is None:

@@ -47,7 +47,7 @@ class LoginNode:
         self.client = client
         self.keystore = Keystore(settings.account_dir, settings.state_dir / "unlock.secret")
         self.peers = Peers(settings.run_dir, settings.node_name, store)
-        self.writer = Writer(settings, store, client, self.peers)
+        self.writer = Writer(settings, store, client, self.peers, settings.fee_cap)
         self.sessions = Sessions(access)
         self.audit = Audit(access)
         self.limits = Limits()
@@ -95,6 +95,8 @@ class LoginNode:
             chain_reason=self.writer.chain.reason,
             registered=frozenset(registrar.registered) if registrar is not None else frozenset(),
             foreign=dict(registrar.foreign) if registrar is not None else {},
+            short=self.writer.short,
+            chain_id=self.settings.chain_id,
         )
 
     async def status(self) -> LoginStatus:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from login_proxy.outbox.fees import GWEI
 from swarm_chain.settings import ChainSettings
 
 
@@ -41,6 +42,9 @@ class LoginSettings(ChainSettings):
     public_url: Annotated[str, AfterValidator(_origin)] | None = Field(
         None, description="Origin under which browsers reach the page, if it is not http://localhost and the port."
     )
+    max_fee_gwei: float = Field(
+        100.0, gt=0, le=1_000_000, description="Most that a transaction may offer for gas, in Gwei per unit of gas."
+    )
     node_name: str = Field("main", pattern=r"^[a-z0-9-]{1,32}$", description="Label of this node in logs and metrics.")
     keys_dir: Path = Field(Path("/keys"), description="Volume of keys; the account lives in its folder `account`.")
     state_dir: Path = Field(Path("/state"), description="Outbox, sessions, setup token and unlock secret.")
@@ -49,6 +53,11 @@ class LoginSettings(ChainSettings):
     )
     run_dir: Path = Field(Path("/run/swarm"), description="Sockets of the node and, under peers/, of extra peers.")
     login_run_dir: Path = Field(Path("/run/login"), description="Where login.sock is made.")
+
+    @property
+    def fee_cap(self) -> int:
+        """Most wei per gas."""
+        return int(self.max_fee_gwei * GWEI)
 
     @property
     def account_dir(self) -> Path:

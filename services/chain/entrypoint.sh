@@ -93,7 +93,7 @@ start() {
   [ "$interval" -ge 2 ] || interval=2
   HOME=$work anvil --host "$host" --port "$port" --chain-id "$chain_id" --gas-price 0 --base-fee 0 --accounts 0 \
     --no-cors --quiet --state "$live" --state-interval "$interval" \
-    --transaction-block-keeper "$KEEP_TRANSACTIONS" --prune-history "$KEEP_STATES" >"$work/anvil.log" 2>&1 &
+    --slots-in-an-epoch 1 --transaction-block-keeper "$KEEP_TRANSACTIONS" --prune-history "$KEEP_STATES" >"$work/anvil.log" 2>&1 &
   anvil=$!
   polls=$((START_SECONDS * 10))
   until bash "$here/healthcheck.sh" "$port"; do

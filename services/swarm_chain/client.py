@@ -189,6 +189,18 @@ class ChainClient:
             contract=raw.get("contractAddress"),
         )
 
+    async def lost_for_good(self, account: str, nonce: int, transactions: Sequence[str]) -> bool:
+        """Whether the account's `nonce` is used up in a finalised block and none of `transactions` (hashes) had effect.
+
+        One request, so that one node answers all of it. Raises RpcRefused where a node knows no finalised block.
+        """
+        calls: list[Call] = [("eth_getTransactionCount", [account, "finalized"])]
+        calls += [("eth_getTransactionReceipt", [transaction]) for transaction in transactions]
+        used, *receipts = await self.rpc.batch(calls)
+        if quantity(used) <= nonce:
+            return False
+        return not any(receipt is not None and quantity(fields(receipt, "status")[0]) == 1 for receipt in receipts)
+
     async def send_raw(self, signed: bytes) -> str:
         """Hand over a signed transaction; returns its hash. Raises RpcRefused when the node does not take it.
 

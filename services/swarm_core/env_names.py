@@ -108,6 +108,7 @@ PROCESS_NAMES = frozenset(
         "SWARM_LOGIN",
         "SWARM_LOGIN_PUBLISHED_PORT",
         "SWARM_LOGIN_RUN_DIR",
+        "SWARM_MAX_FEE_GWEI",
         "SWARM_PUBLIC_URL",
         # exporter
         "SWARM_EXPORTER_CACHE_SECONDS",

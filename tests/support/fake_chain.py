@@ -18,10 +18,13 @@ _SIGNATURES = (
     "registerPeer(string)",
     "submitReward(uint256,uint256,int256,string)",
     "submitWinners(uint256,string[],string)",
+    "guessAnswer(uint256,string,uint256,uint256,uint256)",
+    "claimReward(uint256,string)",
 )
 ACCOUNT = "0xAbCd000000000000000000000000000000000001"
 OTHER = "0x0000000000000000000000000000000000000bad"
 CONTRACT = "0x" + "c0" * 20
+MARKET = "0x" + "ae" * 20
 
 
 class FakeClock:
@@ -43,7 +46,9 @@ class FakeSigner:
 
     def sign(self, *, to: str, data: bytes, nonce: int, gas: int, fees: Fees, chain_id: int) -> tuple[str, bytes]:
         self.signed += 1
+        offer = [fees.max_fee, fees.priority]
         body = {"from": self.address, "to": to, "data": data.hex(), "nonce": nonce, "gas": gas, "chain": chain_id}
+        body["fees"] = offer
         raw = json.dumps(body).encode()
         return hash_of(raw), raw
 
@@ -58,14 +63,16 @@ class _State:
     owners: dict[str, str] = field(default_factory=dict)
     rewards: dict[tuple[int, int, str], int] = field(default_factory=dict)
     votes: dict[tuple[int, str], list[str]] = field(default_factory=dict)
+    bets: list[tuple[int, int, str, int, int]] = field(default_factory=list)
+    claims: set[tuple[int, str]] = field(default_factory=set)
     nonces: dict[str, int] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=lambda: ["genesis"])
 
     def copy(self) -> _State:
         return _State(
-            dict(self.owners), dict(self.rewards), dict(self.votes), dict(self.nonces), dict(self.receipts),
-            list(self.blocks),
+            dict(self.owners), dict(self.rewards), dict(self.votes), list(self.bets), set(self.claims),
+            dict(self.nonces), dict(self.receipts), list(self.blocks),
         )  # fmt: skip
 
 
@@ -87,6 +94,11 @@ class FakeChain:
         self.coordinator = CONTRACT
         self.preflights = 0
         self.branch = 0
+        self.market_tells = False  # our own market shows bets and refuses a second one, upstream's need not
+        self.finalised: int | None = None  # nonce of the account in the last finalised block; None: the latest one
+        self.price = Fees(0, 0)
+        self.money = 0
+        self.open_games: set[int] = set()
 
     # what the outbox asks
 
@@ -109,6 +121,24 @@ class FakeChain:
     async def votes_of(self, round_number: int, peer_id: str) -> list[str]:
         return self.state.votes.get((round_number, peer_id), [])
 
+    async def bet_of(self, game: int, clue: int, peer_id: str) -> int | None:
+        if not self.market_tells:
+            return None
+        return sum(bet[4] for bet in self.state.bets if bet[:3] == (game, clue, peer_id))
+
+    async def has_claimed(self, game: int, peer_id: str) -> bool | None:
+        return (game, peer_id) in self.state.claims
+
+    async def lost_for_good(self, account: str, nonce: int, transactions: Sequence[str]) -> bool:
+        self._fail("lost_for_good")
+        used = self.state.nonces.get(account.lower(), 0) if self.finalised is None else self.finalised
+        receipts = [self.state.receipts.get(transaction) for transaction in transactions]
+        return used > nonce and not any(receipt is not None and receipt.ok for receipt in receipts)
+
+    async def balance(self, account: str) -> int:
+        self._fail("balance")
+        return self.money
+
     async def block(self) -> BlockInfo:
         self._fail("block")
         return BlockInfo(len(self.state.blocks) - 1, self.state.blocks[-1])
@@ -126,9 +156,10 @@ class FakeChain:
         return self.state.receipts.get(transaction)
 
     async def fees(self) -> Fees:
-        return Fees(0, 0)
+        self._fail("fees")
+        return self.price
 
-    async def estimate_gas(self, account: str, data: bytes) -> int:
+    async def estimate(self, account: str, data: bytes, to: str) -> int:
         self._fail("estimate_gas")
         self._call(self.state.copy(), account, data)
         return self.gas
@@ -144,8 +175,11 @@ class FakeChain:
         held = self.pool.get((sender, nonce))
         if held == signed:
             raise RpcRefused(-32003, "already known")
-        if held is not None:
+        offer = body["fees"][0]
+        if held is not None and (not offer or offer * 10 < json.loads(held)["fees"][0] * 11):
             raise RpcRefused(-32003, "replacement transaction underpriced")
+        if offer < self.price.max_fee and self.price.max_fee:
+            raise RpcRefused(-32003, "max fee per gas less than block base fee")
         if not self.drop_sends:
             self.pool[sender, nonce] = signed
             if self.mining:
@@ -203,14 +237,30 @@ class FakeChain:
             raise failure
 
     def _call(self, state: _State, sender: str, data: bytes) -> None:
+        if not data:
+            return
         signature = next(s for s in _SIGNATURES if selector(s) == data[:4])
         values = decode(argument_types(signature), data[4:])
         if signature.startswith("registerPeer"):
             self._register(state, sender, values[0])
         elif signature.startswith("submitReward"):
             self._reward(state, sender, *values)
+        elif signature.startswith("guessAnswer"):
+            game, peer, clue, choice, bet = values
+            if self.market_tells and any(known[:3] == (game, clue, peer) for known in state.bets):
+                raise ContractError("AlreadyGuessed")
+            state.bets.append((game, clue, peer, choice, bet))
+        elif signature.startswith("claimReward"):
+            self._claim(state, *values)
         else:
             self._vote(state, sender, *values)
+
+    def _claim(self, state: _State, game: int, peer: str) -> None:
+        if game in self.open_games:
+            raise ContractError("AnswerNotRevealed")
+        if (game, peer) in state.claims:
+            raise ContractError("AlreadyClaimed")
+        state.claims.add((game, peer))
 
     def _register(self, state: _State, sender: str, peer: str) -> None:
         if peer in state.owners:

@@ -19,6 +19,16 @@ LATER = 15.0
 MAX_TRIES_UNKNOWN = 3
 MAX_TRIES_VOTE = 20
 MAX_TRIES_MISSING = 20
+MAX_TRIES_CLAIM = 20
+
+
+# the contract says that the effect is there
+_DONE_BEFORE = frozenset(
+    {"PeerIdAlreadyRegistered", "RewardAlreadySubmitted", "WinnerAlreadyVoted", "AlreadyGuessed", "AlreadyClaimed"}
+)
+NOT_REGISTERED = frozenset({"InvalidVoterPeerId", "NotPeerOwner"})
+# a bet that no later block makes acceptable, and a claim there is nothing for
+_FINAL = frozenset({"InvalidChoice", "InvalidBet", "NotEnoughBetTokens", "NothingToClaim"})
 
 
 class Action(Enum):
@@ -56,10 +66,10 @@ def on_contract_error(name: str, request: Request, tries: int, facts: Facts) -> 
         return Verdict(Action.OWNED_BY_OTHER)
     if ours and facts.present:
         return Verdict(Action.DELIVERED)
-    if name in ("PeerIdAlreadyRegistered", "RewardAlreadySubmitted", "WinnerAlreadyVoted"):
+    if name in _DONE_BEFORE:
         # the node that refused and the node that we asked differ: one of them lags
         return _bounded(tries, MAX_TRIES_MISSING, SOON)
-    if name == "InvalidVoterPeerId":
+    if name in NOT_REGISTERED:
         # not registered (any more) as far as this node knows; the registrar sees to it
         return Verdict(Action.RETRY, SOON)
     if name in ("InvalidRoundNumber", "InvalidStageNumber"):
@@ -67,8 +77,11 @@ def on_contract_error(name: str, request: Request, tries: int, facts: Facts) -> 
     if name == "InvalidVote" and request.kind is Kind.WINNER:
         # a winner may be a peer that registers a moment later
         return _bounded(tries, MAX_TRIES_VOTE, LATER)
-    if name == "InvalidVote":
+    if name == "InvalidVote" or name in _FINAL:
         return Verdict(Action.REJECT)
+    if request.kind is Kind.CLAIM:
+        # the answer may be revealed a moment later, or the market be paused
+        return _bounded(tries, MAX_TRIES_CLAIM, LATER)
     return _bounded(tries, MAX_TRIES_UNKNOWN, SOON)
 
 

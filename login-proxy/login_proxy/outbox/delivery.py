@@ -1,21 +1,24 @@
 """Delivery: brings intents onto the chain, each exactly once, many in flight.
 
-Works with `store` (what is on disk), `flight` (what is signed), `decide` (verdicts) and `nonces`. The order that makes
-a crash harmless: sign, commit the bytes, send. One task calls `step`; nothing else signs for this account.
+Works with `store` (what is on disk), `flight` (what is signed), `decide` (verdicts), `nonces` and a `ports.Submitter`
+(the account). The order that makes a crash harmless: sign, commit the bytes, send. One task calls `step`; nothing else
+signs for this account.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from login_proxy.outbox import decide, nonces
 from login_proxy.outbox.asking import ask_all
+from login_proxy.outbox.fees import DEFAULT_CAP, within
 from login_proxy.outbox.flight import Flight, Gate, Pass
+from login_proxy.outbox.funds import Shortage, affordable, shortage
 from login_proxy.outbox.intents import Attempt, Intent, ParkReason
-from login_proxy.outbox.ports import Chain, Signer
+from login_proxy.outbox.ports import Chain, Submitter
 from login_proxy.outbox.reconcile import facts_about
 from login_proxy.outbox.store import OutboxStore
 from swarm_chain.errors import ContractError, RpcRefused
@@ -29,20 +32,31 @@ WINDOW = 64  # transactions in flight: nodes keep at least that many of one acco
 GAS_PERCENT = 150
 GAS_PERCENT_PER_TRY = 50
 _GAS_TRIES = 3
+REESTIMATE_SECONDS = 60.0  # how long a shortage is believed without asking what gas costs now
 
 
 class Delivery:
-    """Delivers the intents of one account. `clock` gives monotonic seconds."""
+    """Delivers the intents of one account. `clock` gives monotonic seconds, `fee_cap` bounds wei per gas."""
 
     def __init__(
-        self, store: OutboxStore, chain: Chain, signer: Signer, gate: Gate, clock: Callable[[], float] = time.monotonic
+        self,
+        store: OutboxStore,
+        chain: Chain,
+        submitter: Submitter,
+        gate: Gate,
+        clock: Callable[[], float] = time.monotonic,
+        fee_cap: int = DEFAULT_CAP,
     ) -> None:
         self._store = store
         self._chain = chain
-        self._signer = signer
+        self._submitter = submitter
         self._gate = gate
-        self._flight = Flight(store, chain, signer.address, gate, clock)
+        self._fee_cap = fee_cap
+        self._flight = Flight(store, chain, submitter, gate, clock, fee_cap)
         self._last_rejection = ""
+        self._clock = clock
+        self._short_at = 0.0
+        self.short: Shortage | None = None
 
     @property
     def last_error(self) -> str:
@@ -61,8 +75,23 @@ class Delivery:
         """One pass: settle what is in flight, send what is due. Raises Unavailable, WrongChain and WrongContract."""
         done = Pass()
         await self._flight.settle(done)
+        if await self._is_still_short():
+            return done
+        self.short = None
         await self._send_due(done)
+        if done.short_of_funds and self.short is None:
+            self.short = await shortage(self._submitter, self._fee_cap)
+        if self.short is not None:
+            self._short_at = self._clock()
         return done
+
+    async def _is_still_short(self) -> bool:
+        """Whether money that was missing a moment ago still is: estimates would only tell the same again."""
+        if self.short is None or self._clock() - self._short_at >= REESTIMATE_SECONDS:
+            return False
+        still = self.short.after(await self._submitter.balance())
+        self.short = still or self.short
+        return still is not None
 
     async def _send_due(self, done: Pass) -> None:
         held = self._flight.held()
@@ -76,6 +105,8 @@ class Delivery:
         for intent, answer in zip(batch, answers, strict=True):
             if isinstance(answer, RpcRefused):  # before its parent Unavailable: here the node did answer
                 self._flight.last_error = str(answer)
+                if answer.reason == "insufficient_funds":
+                    done.short_of_funds = True
                 self._store.postpone(intent.id, answer.reason, decide.LATER)
             elif isinstance(answer, Unavailable):
                 done.lost.append(answer)
@@ -85,32 +116,38 @@ class Delivery:
             else:
                 ready.append((intent, answer))
         ready = [(intent, gas) for intent, gas in ready if intent.request.peer_id not in held_back]
-        if ready:
-            await self._flight.send(await self._sign(ready, held.keys()), done)
+        signed = await self._sign(ready, held) if ready else []
+        if signed:
+            await self._flight.send(signed, done)
             done.moved = True
 
     async def _gas_for(self, intent: Intent) -> int | ContractError | RpcRefused:
         try:
-            gas = await self._chain.estimate_gas(self._signer.address, intent.request.call_data())
+            request = intent.request
+            gas = await self._submitter.estimate(request.address(self._store.target), request.call_data())
         except (ContractError, RpcRefused) as error:
             return error
         return gas * (GAS_PERCENT + GAS_PERCENT_PER_TRY * min(intent.tries, _GAS_TRIES)) // 100
 
-    async def _sign(self, ready: list[tuple[Intent, int]], held: nonces.Held) -> list[tuple[int, Attempt]]:
-        """Sign on the lowest free nonces and commit; the result may be sent."""
-        mined = await self._chain.nonce(self._signer.address)
-        fees = await self._chain.fees()
+    async def _sign(self, ready: list[tuple[Intent, int]], held: Mapping[int, Intent]) -> list[tuple[int, Attempt]]:
+        """Sign what can be paid for on the lowest free nonces and commit; the result may be sent."""
+        mined = await self._submitter.used()
+        fees = within(await self._submitter.fees(), self._fee_cap)
+        if fees.max_fee > 0:
+            balance = await self._submitter.balance()
+            paid, self.short = affordable([gas for _, gas in ready], fees.max_fee, balance, held.values())
+            ready = ready[:paid]
         target = self._store.target
-        numbers = nonces.take(mined, held, len(ready))
+        numbers = nonces.take(mined, held.keys(), len(ready))
 
         def sign_all() -> list[tuple[int, Attempt]]:
             signed = []
             for (intent, gas), nonce in zip(ready, numbers, strict=True):
-                tx_hash, raw = self._signer.sign(
-                    to=target.contract, data=intent.request.call_data(), nonce=nonce, gas=gas, fees=fees,
+                tx_hash, raw = self._submitter.sign(
+                    to=intent.request.address(target), data=intent.request.call_data(), nonce=nonce, gas=gas, fees=fees,
                     chain_id=target.chain_id,
                 )  # fmt: skip
-                signed.append((intent.id, Attempt(tx_hash, nonce, raw, self._signer.address)))
+                signed.append((intent.id, Attempt(tx_hash, nonce, raw, self._submitter.address, gas=gas, fees=fees)))
             return signed
 
         signed = await asyncio.to_thread(sign_all)  # some milliseconds each
@@ -120,7 +157,7 @@ class Delivery:
     async def _refused(self, intent: Intent, error: ContractError, held_back: set[str], done: Pass) -> None:
         request, reason = intent.request, error.name or str(error)
         try:
-            facts = await facts_about(self._chain, request, self._signer.address)
+            facts = await facts_about(self._chain, request, self._submitter.address)
             tip = await self._chain.block()  # not older than the facts
         except Unavailable as lost:
             done.lost.append(lost)
@@ -139,5 +176,5 @@ class Delivery:
             held_back.add(request.peer_id)
         else:
             self._store.postpone(intent.id, reason, verdict.seconds)
-            if error.name == "InvalidVoterPeerId":
+            if error.name in decide.NOT_REGISTERED:
                 self._gate.doubt(request.peer_id)

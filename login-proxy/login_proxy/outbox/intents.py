@@ -1,7 +1,8 @@
 """Intents: what a peer wants on chain, and how they are named.
 
-An intent is identified by chain, contract, function, round, stage and peer; the contract makes the same tuple
-unique, so an intent may be sent again after any doubt. Works with `store` (rows) and `swarm_chain.calls` (call data).
+An intent is identified by chain, contract, function, round, stage and peer (for bets: game and clue). The coordinator
+makes the same tuple unique, so such an intent may be sent again after any doubt; a market need not, so a bet may not.
+Works with `store` (rows) and `swarm_chain.calls` (call data).
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from swarm_chain import calls
+from swarm_chain.records import Fees
 
 # SQLite integers have 64 bits and a sum must not overflow: 2**53 leaves room for a thousand of the largest
 MAX_REWARD = 2**53
 MAX_ROUND = 2**53
+MAX_BET = 2**255
 
 
 class Kind(StrEnum):
@@ -23,6 +26,18 @@ class Kind(StrEnum):
     REGISTER = "register"
     REWARD = "reward"
     WINNER = "winner"
+    GUESS = "guess"
+    CLAIM = "claim"
+
+    @property
+    def of_market(self) -> bool:
+        """Whether the prediction market is called, not the coordinator."""
+        return self in (Kind.GUESS, Kind.CLAIM)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the contract itself keeps a second one from having effect."""
+        return self is not Kind.GUESS
 
 
 class State(StrEnum):
@@ -48,11 +63,15 @@ class ParkReason(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """The contract on the chain that intents are for. `genesis` is empty where nothing tells it in advance."""
+    """The contracts on the chain that intents are for.
+
+    `genesis` is empty where nothing tells it in advance, `market` where there is no prediction market.
+    """
 
     chain_id: int
     contract: str
     genesis: str = ""
+    market: str = ""
 
     @property
     def tag(self) -> str:
@@ -63,7 +82,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Request:
-    """An intent as it comes in, before it has a row. `round` and `stage` are -1 for `register`."""
+    """An intent as it comes in, before it has a row.
+
+    `round` and `stage` are -1 for `register`; for `guess` they are game and clue, for `claim` the game and -1.
+    """
 
     kind: Kind
     peer_id: str
@@ -71,6 +93,8 @@ class Request:
     stage: int = -1
     reward: int = 0
     winners: tuple[str, ...] = ()
+    choice: int = -1
+    bet: int = 0
 
     def key(self, target: Target) -> str:
         """The idempotency key."""
@@ -78,18 +102,32 @@ class Request:
 
     def same_content(self, other: Request) -> bool:
         """Whether both want the same effect under the same key."""
-        return self.reward == other.reward and self.winners == other.winners
+        return (self.reward, self.winners, self.choice, self.bet) == (
+            other.reward, other.winners, other.choice, other.bet,
+        )  # fmt: skip
 
     def winners_json(self) -> str:
         """Winners as stored."""
         return json.dumps(list(self.winners))
 
+    def details_json(self) -> str:
+        """Choice and bet as stored; the bet as text, it may have 256 bits. Empty for every other kind."""
+        return json.dumps({"choice": self.choice, "bet": str(self.bet)}) if self.kind is Kind.GUESS else ""
+
+    def address(self, target: Target) -> str:
+        """The contract that is called."""
+        return target.market if self.kind.of_market else target.contract
+
     def call_data(self) -> bytes:
-        """Calldata for the coordinator."""
+        """Calldata for that contract."""
         if self.kind is Kind.REGISTER:
             return calls.register_peer(self.peer_id)
         if self.kind is Kind.REWARD:
             return calls.submit_reward(self.round, self.stage, self.reward, self.peer_id)
+        if self.kind is Kind.GUESS:
+            return calls.guess_answer(self.round, self.peer_id, self.stage, self.choice, self.bet)
+        if self.kind is Kind.CLAIM:
+            return calls.claim_reward(self.round, self.peer_id)
         return calls.submit_winners(self.round, list(self.winners), self.peer_id)
 
 
@@ -108,15 +146,35 @@ def winner(peer_id: str, round_number: int, winners: tuple[str, ...]) -> Request
     return Request(Kind.WINNER, peer_id, round_number, winners=winners)
 
 
+def guess(peer_id: str, game: int, clue: int, choice: int, bet: int) -> Request:
+    """The wish to bet on a choice after a clue of a game."""
+    return Request(Kind.GUESS, peer_id, game, clue, choice=choice, bet=bet)
+
+
+def claim(peer_id: str, game: int) -> Request:
+    """The wish to be paid what the peer won in a game."""
+    return Request(Kind.CLAIM, peer_id, game)
+
+
 @dataclass(frozen=True)
 class Attempt:
-    """A signed transaction of an intent: exact bytes, 0x-hash, nonce, and whether it was mined and reverted."""
+    """A signed transaction of an intent: exact bytes, 0x-hash, nonce, and whether it was mined and reverted.
+
+    `gas` and `fees` (wei per gas) are what it offers; zero where an older version signed it.
+    """
 
     hash: str
     nonce: int
     raw: bytes
     account: str
     reverted: bool = False
+    gas: int = 0
+    fees: Fees = field(default=Fees(0, 0))
+
+    @property
+    def cost(self) -> int:
+        """Wei that the account must hold for it."""
+        return self.gas * self.fees.max_fee
 
 
 @dataclass(frozen=True)
@@ -139,6 +197,12 @@ class Intent:
     def last_attempt(self) -> Attempt | None:
         """The newest signed transaction."""
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def reverted(self) -> bool:
+        """Whether the number of its newest transaction was used up without effect, by that or an earlier offer."""
+        last = self.last_attempt
+        return last is not None and any(a.reverted and a.nonce == last.nonce for a in self.attempts)
 
     def nonce(self, account: str) -> int | None:
         """The nonce it holds in the wallet's line: that of its newest attempt by `account`."""

@@ -1,4 +1,4 @@
-"""What the outbox needs from outside: the chain as `swarm_chain.client.ChainClient` offers it, and a signer."""
+"""What the outbox needs from outside: the chain as `node_chain.NodeChain` has it, a signer, a submitter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swarm_chain.records import BlockInfo, Fees, Receipt, RoundInfo
 
 
 class Chain(Protocol):
-    """The part of ChainClient that the outbox uses; every call is bounded, none is repeated inside."""
+    """The part of NodeChain that the outbox uses; every call is bounded, none is repeated inside."""
 
     async def round_and_stage(self) -> RoundInfo: ...
 
@@ -19,27 +19,68 @@ class Chain(Protocol):
 
     async def votes_of(self, round_number: int, peer_id: str) -> list[str]: ...
 
+    async def bet_of(self, game: int, clue: int, peer_id: str) -> int | None: ...
+
+    async def has_claimed(self, game: int, peer_id: str) -> bool | None: ...
+
     async def block(self) -> BlockInfo: ...
 
     async def block_hash(self, number: int) -> str | None: ...
 
     async def nonce(self, account: str) -> int: ...
 
+    async def balance(self, account: str) -> int: ...
+
     async def receipt(self, transaction: str) -> Receipt | None: ...
+
+    async def lost_for_good(self, account: str, nonce: int, transactions: Sequence[str]) -> bool: ...
 
     async def send_raw(self, signed: bytes) -> str: ...
 
-    async def estimate_gas(self, account: str, data: bytes) -> int: ...
+    async def estimate(self, account: str, data: bytes, to: str) -> int: ...
 
     async def fees(self) -> Fees: ...
 
 
 class Signer(Protocol):
-    """Holds the account's key. Another kind of account (account abstraction) is another Signer."""
+    """Holds an account's key and signs; knows no chain."""
 
     @property
     def address(self) -> str: ...
 
     def sign(self, *, to: str, data: bytes, nonce: int, gas: int, fees: Fees, chain_id: int) -> tuple[str, bytes]:
         """Sign a call; returns its 0x-hash and the bytes to send."""
+        ...
+
+
+class Submitter(Protocol):
+    """Brings calls of one account onto the chain. Another kind of account is another Submitter.
+
+    `eoa.EoaSubmitter` is the one there is. For account abstraction (ERC-4337) a number would be the entry point's
+    nonce, the bytes a user operation, and `send`, `outcome`, `estimate` calls of a bundler. What the outbox relies on:
+    the same bytes may be sent any number of times, two with one number cannot both have effect, and numbers are used
+    in order.
+    """
+
+    @property
+    def address(self) -> str: ...
+
+    async def used(self) -> int:
+        """How many numbers are used up; the next transaction to be mined has this one."""
+        ...
+
+    async def estimate(self, to: str, data: bytes) -> int: ...
+
+    async def fees(self) -> Fees: ...
+
+    async def balance(self) -> int: ...
+
+    def sign(self, *, to: str, data: bytes, nonce: int, gas: int, fees: Fees, chain_id: int) -> tuple[str, bytes]: ...
+
+    async def send(self, signed: bytes) -> None: ...
+
+    async def outcome(self, transaction: str) -> Receipt | None: ...
+
+    async def surely_lost(self, nonce: int, transactions: Sequence[str]) -> bool:
+        """Whether the number is used up for ever by something else than these transactions."""
         ...

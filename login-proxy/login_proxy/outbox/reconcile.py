@@ -27,6 +27,10 @@ async def is_present(chain: Chain, request: Request, account: str) -> bool:
         shown = await chain.has_reward(request.round, request.stage, request.peer_id)
     elif request.kind is Kind.WINNER:
         shown = bool(await chain.votes_of(request.round, request.peer_id))
+    elif request.kind is Kind.GUESS:
+        shown = bool(await chain.bet_of(request.round, request.stage, request.peer_id))
+    elif request.kind is Kind.CLAIM:
+        shown = bool(await chain.has_claimed(request.round, request.peer_id))
     else:
         shown = True
     if not shown:
@@ -66,9 +70,12 @@ class ChainWatch:
         """Ask about delivered intents, newest first, until a whole chunk is there; recall the missing ones."""
         missing: list[Intent] = []
         offset = 0
+        mined = await self._chain.nonce(account)
         while True:
             chunk = self._store.delivered(_CHUNK, offset)
-            shown = await ask_until_answered([partial(is_present, self._chain, i.request, account) for i in chunk])
+            shown = await ask_until_answered(
+                [partial(self._still_there, intent, account, mined) for intent in chunk]
+            )
             lost = [intent for intent, there in zip(chunk, shown, strict=True) if not there]
             missing += lost
             if not lost or len(chunk) < _CHUNK:
@@ -79,3 +86,16 @@ class ChainWatch:
         self._store.remember_seen(Seen(tip.number, tip.hash))
         log.warning("the chain went back", missing=len(missing), tip=tip.number)
         return missing
+
+    async def _still_there(self, intent: Intent, account: str, mined: int) -> bool:
+        """Whether a delivered intent's effect is on chain; a bet only counts as lost when that is certain."""
+        if not intent.request.kind.repeatable:
+            bet = await self._chain.bet_of(intent.request.round, intent.request.stage, intent.request.peer_id)
+            if bet is not None:
+                return bet > 0
+            # this market cannot tell: the bet is gone for sure where the line has not come to its number yet
+            nonce = intent.nonce(account)
+            return nonce is None or nonce < mined
+        if intent.request.kind is Kind.CLAIM:
+            return await self._chain.has_claimed(intent.request.round, intent.request.peer_id) is not False
+        return await is_present(self._chain, intent.request, account)

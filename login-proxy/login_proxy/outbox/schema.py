@@ -61,4 +61,22 @@ MIGRATIONS = (
             ON CONFLICT DO UPDATE SET intents = intents + 1, reward = reward + excluded.reward;
     END;
     """,
+    # bets and claims; what a transaction offered, so that more can be offered; old intents as bits (`history`)
+    """
+    ALTER TABLE intents ADD COLUMN details TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempts ADD COLUMN gas INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN max_fee INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX bets_waiting ON intents (target, id) WHERE state = 'queued' AND kind = 'guess';
+    CREATE TABLE settled (
+        target TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        peer_id TEXT NOT NULL,
+        series INTEGER NOT NULL,
+        block INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        bits BLOB NOT NULL,
+        PRIMARY KEY (target, kind, peer_id, series, block, state)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

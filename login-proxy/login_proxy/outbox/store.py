@@ -14,13 +14,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from login_proxy.database import open_database, transaction
+from login_proxy.outbox import history
 from login_proxy.outbox.intents import UNFINISHED, Attempt, Intent, Kind, ParkReason, Request, State, Target
+from login_proxy.outbox.rows import intent_of
 from login_proxy.outbox.schema import MIGRATIONS
 from swarm_core.errors import SwarmError
 
 # a time to wait for that lies further ahead was written before the clock was set back: it is over
 LONGEST_PAUSE = 60.0
 _TICK = 1e-6
+KEEP_ROWS = 5000  # the newest intents stay as rows: for the page, and for a chain that went back
+COMPACT_ROWS = 2000  # at once; more would make others wait
+
+
+_DUE_BETS = """
+    SELECT * FROM intents WHERE target = :target AND state = 'queued' AND kind = 'guess' AND :market
+    AND NOT (not_before BETWEEN :early AND :late) AND peer_id IN (SELECT value FROM json_each(:registered))
+    ORDER BY id LIMIT :limit
+"""
+_DUE = """
+    SELECT * FROM intents WHERE target = :target AND state = 'queued' AND kind <> 'guess'
+    AND (kind <> 'claim' OR :market) AND NOT (not_before BETWEEN :early AND :late) AND peer_id IN
+    (SELECT value FROM json_each(CASE kind WHEN 'register' THEN :bound ELSE :registered END)) ORDER BY id LIMIT :limit
+"""
 
 
 class Conflict(SwarmError):
@@ -66,11 +82,13 @@ class OutboxStore:
                 if not known.request.same_content(request):
                     raise Conflict(f"{key} is already stored with another content")
                 return known, False
+            if (ended := history.outcome(self._db, self._tag, request)) is not None:
+                return Intent(0, key, request, ended, reason="finished long ago"), False
             self._db.execute(
-                "INSERT INTO intents (key, target, kind, peer_id, round, stage, reward, winners, state, created_at,"
-                " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO intents (key, target, kind, peer_id, round, stage, reward, winners, details, state,"
+                " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (key, self._tag, request.kind.value, request.peer_id, request.round, request.stage, request.reward,
-                 request.winners_json(), State.QUEUED.value, now, now),
+                 request.winners_json(), request.details_json(), State.QUEUED.value, now, now),
             )  # fmt: skip
             row = self._db.execute("SELECT * FROM intents WHERE key = ?", (key,)).fetchone()
         return self._intent(row), True
@@ -83,23 +101,21 @@ class OutboxStore:
         return self._intent(row) if row is not None else None
 
     def sendable(self, limit: int, bound: Collection[str], registered: Collection[str]) -> list[Intent]:
-        """Queued and due, oldest first: `register` of peers in `bound`, the others of peers in `registered`."""
+        """Queued and due, oldest first: `register` of peers in `bound`, the others of peers in `registered`.
+
+        Bets come before everything else, because their clue ends. Without a market there are none.
+        """
         if limit <= 0:
             return []
-        rows = self._db.execute(
-            "SELECT * FROM intents WHERE target = ? AND state = ? AND NOT (not_before BETWEEN ? AND ?) AND"
-            " ((kind = 'register' AND peer_id IN (SELECT value FROM json_each(?)))"
-            "  OR (kind <> 'register' AND peer_id IN (SELECT value FROM json_each(?)))) ORDER BY id LIMIT ?",
-            (
-                self._tag,
-                State.QUEUED.value,
-                self._clock() + _TICK,
-                self._clock() + LONGEST_PAUSE,
-                json.dumps(sorted(bound)),
-                json.dumps(sorted(registered)),
-                limit,
-            ),
-        ).fetchall()
+        now = self._clock()
+        due = {
+            "target": self._tag, "early": now + _TICK, "late": now + LONGEST_PAUSE, "limit": limit,
+            "bound": json.dumps(sorted(bound)), "registered": json.dumps(sorted(registered)),
+            "market": bool(self.target.market),
+        }  # fmt: skip
+        rows = self._db.execute(_DUE_BETS, due).fetchall()
+        if len(rows) < limit:
+            rows += self._db.execute(_DUE, due | {"limit": limit - len(rows)}).fetchall()
         return [self._intent(row) for row in rows]
 
     def sent(self) -> list[Intent]:
@@ -169,10 +185,14 @@ class OutboxStore:
         with transaction(self._db):
             for intent, attempt in signed:
                 self._move(intent, State.SENT, "", (State.QUEUED,), now)
-                self._db.execute(
-                    "INSERT INTO attempts (intent, hash, nonce, raw, account, signed_at) VALUES (?, ?, ?, ?, ?, ?)",
-                    (intent, attempt.hash, attempt.nonce, attempt.raw, attempt.account, now),
-                )
+                self._add_attempt(intent, attempt, now)
+
+    def offer_more(self, intent: int, attempt: Attempt) -> None:
+        """sent -> sent with another transaction of the same nonce, committed before it goes out."""
+        now = self._clock()
+        with transaction(self._db):
+            self._move(intent, State.SENT, "", (State.SENT,), now)
+            self._add_attempt(intent, attempt, now)
 
     def deliver(self, intents: Iterable[tuple[int, str | None, int]], seen: Seen | None) -> None:
         """queued or sent -> delivered, each with its transaction hash (if known) and block; remembers `seen`."""
@@ -280,14 +300,18 @@ class OutboxStore:
             self._remember({"genesis": value})
 
     def prune(self, older_than_seconds: float) -> int:
-        """Forget the signed bytes of intents delivered long ago. Returns how many transactions were forgotten."""
+        """Forget the signed bytes of intents finished long ago, and turn the oldest rows into bits. Returns how many.
+
+        As many as `COMPACT_ROWS` means that there may be more.
+        """
+        before = self._clock() - older_than_seconds
         with transaction(self._db):
-            cursor = self._db.execute(
+            self._db.execute(
                 "DELETE FROM attempts WHERE intent IN"
                 " (SELECT id FROM intents WHERE state IN (?, ?) AND updated_at < ?)",
-                (State.DELIVERED.value, State.REJECTED.value, self._clock() - older_than_seconds),
+                (State.DELIVERED.value, State.REJECTED.value, before),
             )
-        return cursor.rowcount
+            return history.compact(self._db, before, KEEP_ROWS, COMPACT_ROWS)
 
     # --- inside ---
 
@@ -328,21 +352,14 @@ class OutboxStore:
         row = self._db.execute("SELECT value FROM memory WHERE name = ?", (f"{self._tag}|{name}",)).fetchone()
         return None if row is None else str(row["value"])
 
-    def _intent(self, row: sqlite3.Row) -> Intent:
-        request = Request(
-            Kind(row["kind"]),
-            row["peer_id"],
-            row["round"],
-            row["stage"],
-            row["reward"],
-            tuple(json.loads(row["winners"])),
-        )
-        attempts = self._db.execute("SELECT * FROM attempts WHERE intent = ? ORDER BY id", (row["id"],)).fetchall()
-        return Intent(
-            id=row["id"], key=row["key"], request=request, state=State(row["state"]), reason=row["reason"],
-            tries=row["tries"], not_before=row["not_before"], created_at=row["created_at"], tx_hash=row["tx_hash"],
-            block=row["block"],
-            attempts=tuple(
-                Attempt(a["hash"], a["nonce"], bytes(a["raw"]), a["account"], bool(a["reverted"])) for a in attempts
-            ),
+    def _add_attempt(self, intent: int, attempt: Attempt, now: float) -> None:
+        self._db.execute(
+            "INSERT INTO attempts (intent, hash, nonce, raw, account, signed_at, gas, max_fee, priority)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (intent, attempt.hash, attempt.nonce, attempt.raw, attempt.account, now, attempt.gas,
+             attempt.fees.max_fee, attempt.fees.priority),
         )  # fmt: skip
+
+    def _intent(self, row: sqlite3.Row) -> Intent:
+        attempts = self._db.execute("SELECT * FROM attempts WHERE intent = ? ORDER BY id", (row["id"],)).fetchall()
+        return intent_of(row, attempts)

@@ -1,7 +1,7 @@
 """The writer: the one task that speaks for the wallet. Preflight, registration, delivery, again and again.
 
-Works with `registrar`, `delivery` and the chain client. Whatever the chain does, nothing is lost and the task goes on:
-an outage is waited out, a wrong chain parks the outbox until the right one answers.
+Works with `registrar`, `delivery`, `eoa` (the account) and the chain client. Whatever the chain does, nothing is lost
+and the task goes on: an outage is waited out, a wrong chain parks the outbox until the right one answers.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from login_proxy.node_chain import NodeChain
 from login_proxy.outbox.delivery import Delivery
+from login_proxy.outbox.eoa import EoaSubmitter
+from login_proxy.outbox.fees import DEFAULT_CAP
+from login_proxy.outbox.funds import Shortage
 from login_proxy.outbox.intents import Intent, ParkReason, State, Target
 from login_proxy.outbox.ports import Signer
 from login_proxy.outbox.registrar import Binder, Registrar
-from login_proxy.outbox.store import OutboxStore
+from login_proxy.outbox.store import COMPACT_ROWS, OutboxStore
 from login_proxy.target import read_target
-from swarm_chain.client import ChainClient
 from swarm_chain.errors import WrongChain, WrongContract
 from swarm_chain.settings import ChainSettings
 from swarm_core.errors import SwarmError, Unavailable
@@ -33,10 +36,12 @@ IDLE_SECONDS = 3.0
 BUSY_SECONDS = 0.25
 HELD_SECONDS = 1.0
 WRONG_SECONDS = 5.0
+SHORT_SECONDS = 5.0
 _FIRST_BACKOFF = 0.25
 _LONGEST_BACKOFF = 5.0
 _PREFLIGHT_EVERY = 60.0
 _PRUNE_EVERY = 3600.0
+_PRUNE_MORE = 20.0  # while more rows are old than one go takes
 _KEEP_BYTES_SECONDS = 86_400.0
 
 
@@ -51,7 +56,14 @@ class ChainView:
 class Writer:
     """Delivers for the account given by `use`; before that it only watches the chain."""
 
-    def __init__(self, settings: ChainSettings, store: OutboxStore, client: ChainClient, peers: Binder) -> None:
+    def __init__(
+        self,
+        settings: ChainSettings,
+        store: OutboxStore,
+        client: NodeChain,
+        peers: Binder,
+        fee_cap: int = DEFAULT_CAP,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._client = client
@@ -62,7 +74,8 @@ class Writer:
         self._checked = False
         self._checked_at = 0.0
         self._failures = 0
-        self._pruned_at = time.monotonic()
+        self._fee_cap = fee_cap
+        self._prune_at = time.monotonic() + _PRUNE_EVERY
         self._running = asyncio.Lock()
         self.registrar: Registrar | None = None
         self.chain = ChainView()
@@ -72,10 +85,16 @@ class Writer:
         """The last rejection or refusal, in words."""
         return self._delivery.last_error if self._delivery is not None else ""
 
+    @property
+    def short(self) -> Shortage | None:
+        """What the account lacks to pay for its next transaction."""
+        return self._delivery.short if self._delivery is not None else None
+
     def use(self, signer: Signer) -> None:
         """Deliver for this account from now on."""
+        submitter = EoaSubmitter(signer, self._client)
         self.registrar = Registrar(self._store, self._client, self._peers, signer.address)
-        self._delivery = Delivery(self._store, self._client, signer, self.registrar)
+        self._delivery = Delivery(self._store, self._client, submitter, self.registrar, fee_cap=self._fee_cap)
         self.wake()
 
     def wake(self) -> None:
@@ -172,6 +191,8 @@ class Writer:
         self._prune()
         if done.moved:
             return BUSY_SECONDS if done.lost else 0.0
+        if self.short is not None:
+            return SHORT_SECONDS
         if self._store.sent():
             return BUSY_SECONDS
         return HELD_SECONDS if self._store.has_work() else IDLE_SECONDS
@@ -181,9 +202,11 @@ class Writer:
         target = read_target(self._settings)
         if target.contract.lower() != self._client.coordinator:
             raise Unavailable("the deployment changed while it was read")
-        if target != self._store.target:
+        if target.tag != self._store.target.tag:
             log.warning("the swarm's contract changed, intents for the old one are parked", contract=target.contract)
             self._retarget(target)
+        elif target != self._store.target:  # a market was deployed
+            self._store.retarget(target)
         genesis = await self._client.block_hash(0)
         known = self._store.genesis()
         if known is None and genesis is not None:
@@ -208,9 +231,9 @@ class Writer:
         return random.uniform(_FIRST_BACKOFF / 2, ceiling)
 
     def _prune(self) -> None:
-        if time.monotonic() - self._pruned_at > _PRUNE_EVERY:
-            self._pruned_at = time.monotonic()
-            self._store.prune(_KEEP_BYTES_SECONDS)
+        if time.monotonic() > self._prune_at:
+            gone = self._store.prune(_KEEP_BYTES_SECONDS)
+            self._prune_at = time.monotonic() + (_PRUNE_MORE if gone >= COMPACT_ROWS else _PRUNE_EVERY)
 
     def _show(self, state: ChainState, reason: str) -> None:
         if state != self.chain.state:

@@ -16,6 +16,12 @@ REMEDY_REGISTERING = "Wait a moment; if this stays, look whether the dht service
 REASON_OWNED_BY_OTHER = "This peer is registered on chain under another account ({owner}). Its submissions are held."
 REMEDY_OWNED_BY_OTHER = "Restore the backup of that account, or start the peer with a key of its own."
 REMEDY_CHAIN_UNREACHABLE = "Look whether the chain runs and SWARM_RPC_URL is right. Nothing is lost meanwhile."
+REASON_NO_GAS = (
+    "The account holds {balance} ETH; its next transaction needs {needed} ETH of gas. Everything waits on disk."
+)
+REMEDY_NO_GAS = "Send at least {missing} ETH on chain {chain_id} to {account}."
+REASON_MOVED = "This identity was moved to another machine. Nothing is signed here any more."
+REMEDY_MOVED = "Stop this node, or restore an identity on the backup page."
 REMEDY_WRONG_CHAIN = "Correct SWARM_RPC_URL, SWARM_CHAIN_ID or SWARM_COORDINATOR. Submissions are held until then."
 
 STATES = {
@@ -45,7 +51,17 @@ DHT_STATES = {
 }
 WORKER_SILENT = "The worker does not answer: it is starting, or look at the log of the node service."
 
-KINDS = {"register": "Registration", "reward": "Rewards", "winner": "Votes"}
+WEI = 10**18
+
+
+def ether(wei: int) -> str:
+    """An amount of wei in ETH, exact, without trailing zeros."""
+    sign, whole, rest = "-" if wei < 0 else "", abs(wei) // WEI, abs(wei) % WEI
+    decimals = f"{rest:018d}".rstrip("0")
+    return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
+
+
+KINDS = {"register": "Registration", "reward": "Rewards", "winner": "Votes", "guess": "Bets", "claim": "Winnings"}
 OUTBOX_STATES = {
     "queued": "Waiting",
     "sent": "Sent",
@@ -66,6 +82,12 @@ REASONS = {
     "owned_by_other": "the peer belongs to another account",
     "wrong_chain": "the chain is not the right one",
     "insufficient_funds": "the account cannot pay for gas",
+    "GameNotOpen": "the game takes no bets any more",
+    "InvalidRound": "the clue is not the current one",
+    "NotEnoughBetTokens": "the peer has fewer bet tokens",
+    "NothingToClaim": "the peer won nothing in this game",
+    "AnswerNotRevealed": "the answer is not revealed yet",
+    "signed by another account": "it was signed by another account and may still count there",
 }
 
 PHASES = {

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.fake_chain import CONTRACT, FakeChain, FakeClock, FakeSigner
+from tests.support.fake_chain import CONTRACT, MARKET, FakeChain, FakeClock, FakeSigner
 
 from login_proxy.outbox.delivery import Delivery
+from login_proxy.outbox.eoa import EoaSubmitter
 from login_proxy.outbox.intents import Target
 from login_proxy.outbox.store import OutboxStore
 
-TARGET = Target(1, CONTRACT, "0xgenesis")
+TARGET = Target(1, CONTRACT, "0xgenesis", MARKET)
 
 
 class OpenGate:
@@ -76,4 +77,4 @@ def signer() -> FakeSigner:
 @pytest.fixture
 def delivery(store: OutboxStore, chain: FakeChain, signer: FakeSigner, gate: OpenGate, clock: FakeClock) -> Delivery:
     """Delivery with all of the above."""
-    return Delivery(store, chain, signer, gate, clock)
+    return Delivery(store, chain, EoaSubmitter(signer, chain), gate, clock)

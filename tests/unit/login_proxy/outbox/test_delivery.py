@@ -8,7 +8,9 @@ import pytest
 from tests.support.fake_chain import ACCOUNT, OTHER, FakeChain, FakeClock, FakeSigner
 
 from login_proxy.outbox.delivery import WINDOW, Delivery
-from login_proxy.outbox.flight import MAX_REVERTS, NONCE_GRACE_SECONDS, RESEND_SECONDS, STUCK_SECONDS
+from login_proxy.outbox.eoa import EoaSubmitter
+from login_proxy.outbox.fate import NONCE_GRACE_SECONDS
+from login_proxy.outbox.flight import MAX_REVERTS, RESEND_SECONDS, STUCK_SECONDS
 from login_proxy.outbox.intents import Attempt, Intent, State, register, reward, winner
 from login_proxy.outbox.store import OutboxStore, Seen
 from swarm_chain.errors import ContractError, RpcRefused
@@ -71,7 +73,7 @@ async def test_after_a_crash_the_same_bytes_go_out_again(
     assert len((await delivery.step()).lost) == 2
     assert chain.sent == []
     reborn, signer = open_store(), FakeSigner()
-    again = Delivery(reborn, chain, signer, gate, clock)  # type: ignore[arg-type]
+    again = Delivery(reborn, chain, EoaSubmitter(signer, chain), gate, clock)  # type: ignore[arg-type]
     await drain(again, 2)
     assert reborn.counts() == {"reward": {"delivered": 2}}
     assert signer.signed == 0

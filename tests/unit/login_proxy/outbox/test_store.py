@@ -215,11 +215,18 @@ def test_sums_follow_every_move_and_are_made_for_a_file_of_the_first_version(
 ) -> None:
     monkeypatch.setattr(store_module, "MIGRATIONS", MIGRATIONS[:1])
     old = OutboxStore(tmp_path / "old.sqlite", Target(1, "0xc"))
-    rows = [old.put(reward(peer, number, 0, number + 1))[0] for number in range(4) for peer in "AB"]
-    old.deliver([(row.id, "h", 1) for row in rows[:3]], None)
+    wishes = [reward(peer, number, 0, number + 1) for number in range(4) for peer in "AB"]
+    for place, wish in enumerate(wishes):  # as the first version stored them
+        old._db.execute(
+            "INSERT INTO intents (key, target, kind, peer_id, round, stage, reward, winners, state, created_at,"
+            " updated_at) VALUES (?, '1|0xc', 'reward', ?, ?, 0, ?, '[]', ?, 1, 1)",
+            (wish.key(old.target), wish.peer_id, wish.round, wish.reward, "delivered" if place < 3 else "queued"),
+        )
     old.close()
     monkeypatch.setattr(store_module, "MIGRATIONS", MIGRATIONS)
     store = OutboxStore(tmp_path / "old.sqlite", Target(1, "0xc"))
+    rows = [row for wish in wishes if (row := store.get(wish.key(store.target))) is not None]
+    assert len(rows) == 8
 
     def agree() -> None:
         rows = store._db.execute("SELECT peer_id, state, sum(reward) AS s FROM intents GROUP BY peer_id, state")
@@ -261,7 +268,7 @@ def test_old_bytes_of_finished_intents_are_forgotten(store: OutboxStore, clock: 
     store.deliver([(rows[0].id, "h", 1)], None)
     clock.now += 100
     store.deliver([(rows[1].id, "h", 1)], None)
-    assert store.prune(50.0) == 1
+    assert store.prune(50.0) == 0  # the newest rows stay
     kept = [store.get(row.key) for row in rows]
     assert [len(row.attempts) for row in kept if row is not None] == [0, 1, 1]
 
