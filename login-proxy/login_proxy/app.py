@@ -15,13 +15,13 @@ from login_proxy.access.proxied import TrustedProxy
 from login_proxy.access.store import AccessStore
 from login_proxy.api_token import ensure_token
 from login_proxy.node import LoginNode
+from login_proxy.node_chain import NodeChain
 from login_proxy.outbox.store import OutboxStore
 from login_proxy.settings import LoginSettings
 from login_proxy.target import wait_for_target
 from login_proxy.web.page import Page
 from login_proxy.web.status_api import make_status_api
 from login_proxy.web.worker_api import make_worker_api
-from swarm_chain.client import ChainClient
 from swarm_core.log import get_logger
 from swarm_core.runner import Service
 from swarm_core.uds import serve_tcp, serve_unix
@@ -44,7 +44,7 @@ async def serve(service: Service, settings: LoginSettings) -> None:
     token = ensure_token(settings.api_token_file)
     access = AccessStore(settings.state_dir / "access.sqlite")
     store = OutboxStore(settings.state_dir / "outbox.sqlite", target)
-    client = ChainClient(settings)
+    client = NodeChain(settings)
     node = LoginNode(settings, store, access, client)
     resources = contextlib.ExitStack()
     resources.enter_context(node.keystore.lock())

@@ -21,14 +21,15 @@ from login_proxy.access.setup_token import SetupToken
 from login_proxy.access.store import AccessStore
 from login_proxy.access.tickets import Tickets
 from login_proxy.chain_totals import ChainTotals
+from login_proxy.drop_in import write_user_data
 from login_proxy.keystore import Keystore
+from login_proxy.node_chain import NodeChain
 from login_proxy.outbox.intents import Kind, State
 from login_proxy.outbox.store import OutboxStore
 from login_proxy.outbox.writer import Writer
 from login_proxy.peers import Peers
 from login_proxy.settings import LoginSettings
 from login_proxy.wallet import Wallet
-from swarm_chain.client import ChainClient
 from swarm_core import __version__
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
@@ -40,7 +41,7 @@ log = get_logger("login")
 class LoginNode:
     """State and actions of the service; every field is made once, at start."""
 
-    def __init__(self, settings: LoginSettings, store: OutboxStore, access: AccessStore, client: ChainClient) -> None:
+    def __init__(self, settings: LoginSettings, store: OutboxStore, access: AccessStore, client: NodeChain) -> None:
         self.settings = settings
         self.store = store
         self.access = access
@@ -83,6 +84,8 @@ class LoginNode:
             account = await asyncio.to_thread(self.keystore.create if made else self.keystore.load)
             self.wallet = Wallet(account)
             self.writer.use(self.wallet)
+            if self.settings.drop_in:
+                write_user_data(self.settings.api_token_file.parent, self.wallet.address)
             log.info("account made" if made else "account opened", account=self.wallet.address)
 
     def situation(self) -> identity_state.Situation:

@@ -51,6 +51,9 @@ class LoginSettings(ChainSettings):
     api_token_file: Path = Field(
         Path("/run/api-token/token"), description="Bearer token of the worker API; made at first start, then kept."
     )
+    drop_in: bool = Field(
+        False, description="True lets an unmodified upstream trainer use this account, with the worker API's token."
+    )
     run_dir: Path = Field(Path("/run/swarm"), description="Sockets of the node and, under peers/, of extra peers.")
     login_run_dir: Path = Field(Path("/run/login"), description="Where login.sock is made.")
 

@@ -17,14 +17,15 @@ _WAIT_SECONDS = 60
 def read_target(settings: ChainSettings) -> Target:
     """Raises NoDeployment while the file is not there, ConfigError if it is damaged or for another chain."""
     if settings.coordinator is not None:
-        return Target(settings.chain_id, settings.coordinator)
+        return Target(settings.chain_id, settings.coordinator, market=settings.market or "")
     deployment = read_deployment(settings.deployment_file)
     if deployment.chain_id != settings.chain_id:
         raise ConfigError(
             f"{settings.deployment_file} is for chain {deployment.chain_id}, SWARM_CHAIN_ID is {settings.chain_id}.",
             "correct SWARM_CHAIN_ID, or set SWARM_COORDINATOR for another chain",
         )
-    return Target(deployment.chain_id, deployment.coordinator.lower(), deployment.genesis_hash)
+    market = settings.market or deployment.market.lower()
+    return Target(deployment.chain_id, deployment.coordinator.lower(), deployment.genesis_hash, market)
 
 
 async def wait_for_target(service: Service, settings: ChainSettings) -> Target | None:

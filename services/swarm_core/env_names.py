@@ -103,6 +103,7 @@ PROCESS_NAMES = frozenset(
         "SWARM_API_PORT",
         "SWARM_HTTPS_PORT",
         "SWARM_HTTPS_PUBLISHED_PORT",
+        "SWARM_DROP_IN",
         "SWARM_HTTP_PORT",
         "SWARM_KEYS_DIR",
         "SWARM_LOGIN",

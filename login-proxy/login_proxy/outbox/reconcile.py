@@ -73,9 +73,7 @@ class ChainWatch:
         mined = await self._chain.nonce(account)
         while True:
             chunk = self._store.delivered(_CHUNK, offset)
-            shown = await ask_until_answered(
-                [partial(self._still_there, intent, account, mined) for intent in chunk]
-            )
+            shown = await ask_until_answered([partial(self._still_there, intent, account, mined) for intent in chunk])
             lost = [intent for intent, there in zip(chunk, shown, strict=True) if not there]
             missing += lost
             if not lost or len(chunk) < _CHUNK:

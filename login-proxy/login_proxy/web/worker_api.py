@@ -1,92 +1,51 @@
 """The worker API on :3001: upstream's `/api/*` endpoints behind a bearer token, answered from the outbox.
 
 With `Prefer: respond-async` an intent is answered as soon as it is on disk. Without, the call waits for the receipt,
-at most 20 seconds, because upstream's client has no time-out of its own. Works with `node`; knows no key.
+at most 20 seconds, because upstream's client has no time-out of its own. Works with `node`; knows no key. With the
+drop-in on (`drop_in`), an unmodified upstream trainer may call too.
 """
 
 from __future__ import annotations
 
 import hmac
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
+from login_proxy.drop_in import ORG, basic_token
 from login_proxy.node import LoginNode
-from login_proxy.outbox import intents
-from login_proxy.outbox.intents import MAX_REWARD, MAX_ROUND, Intent, Kind, ParkReason, State
+from login_proxy.outbox.intents import Intent, Kind, ParkReason, State
 from login_proxy.outbox.store import Conflict
 from login_proxy.web.bodies import BodyTooLarge, read_body
-from swarm_core.identity import MAX_PEER_ID_CHARS, is_peer_id
+from login_proxy.web.worker_bodies import ClaimBody, GuessBody, PeerBody, RegisterBody, RewardBody, WinnerBody
+from swarm_chain.errors import ContractError, WrongContract
+from swarm_chain.market import MarketClient
+from swarm_core.errors import Unavailable
 
-ORG = "local"
 MAX_BODY_BYTES = 16 * 1024
 WAIT_SECONDS = 20.0
-MAX_WINNERS = 10
 
 
-def _peer_id(text: str) -> str:
-    if not is_peer_id(text):
-        raise ValueError("not a peer id")
-    return text
-
-
-PeerId = Annotated[str, Field(max_length=MAX_PEER_ID_CHARS), AfterValidator(_peer_id)]
-Round = Annotated[int, Field(ge=0, le=MAX_ROUND)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-    orgId: Annotated[str, Field(max_length=128)]
-    peerId: PeerId
-
-
-class RegisterBody(_Body):
-    """Register the peer under the node's account."""
-
-    def intent(self) -> intents.Request:
-        """As an outbox request."""
-        return intents.register(self.peerId)
-
-
-class RewardBody(_Body):
-    """Report a reward of a round and stage."""
-
-    roundNumber: Round
-    stageNumber: Annotated[int, Field(ge=0, le=255)]
-    reward: Annotated[int, Field(ge=-MAX_REWARD, le=MAX_REWARD)]
-
-    def intent(self) -> intents.Request:
-        """As an outbox request."""
-        return intents.reward(self.peerId, self.roundNumber, self.stageNumber, self.reward)
-
-
-class WinnerBody(_Body):
-    """Vote for the winners of a round."""
-
-    roundNumber: Round
-    winners: Annotated[list[PeerId], Field(min_length=1, max_length=MAX_WINNERS)]
-
-    def intent(self) -> intents.Request:
-        """As an outbox request."""
-        return intents.winner(self.peerId, self.roundNumber, tuple(self.winners))
-
-
-B = TypeVar("B", RegisterBody, RewardBody, WinnerBody)
+B = TypeVar("B", bound=PeerBody)
+W = TypeVar("W", RegisterBody, RewardBody, WinnerBody, GuessBody, ClaimBody)
 
 
 def make_worker_api(node: LoginNode, token: str) -> FastAPI:
     """The ASGI app of the worker API."""
     app = FastAPI(title="RL Swarm worker API", docs_url=None, redoc_url=None, openapi_url=None)
     expected = f"Bearer {token}".encode()
+    drop_in = node.settings.drop_in
 
     @app.middleware("http")
     async def authenticate(request: Request, call_next: RequestResponseEndpoint) -> Response:
         offered = request.headers.get("authorization", "").encode("latin-1", "replace")
+        if drop_in and (basic := basic_token(offered)) is not None:
+            offered = b"Bearer " + basic
         if not hmac.compare_digest(offered, expected):
             return _error(HTTPStatus.UNAUTHORIZED, "unauthorized")
         return await call_next(request)
@@ -110,10 +69,32 @@ def make_worker_api(node: LoginNode, token: str) -> FastAPI:
     async def submit_winner(request: Request) -> Response:
         return await _submit(node, request, WinnerBody)
 
+    @app.post("/api/guess-answer")
+    async def guess_answer(request: Request) -> Response:
+        return await _submit(node, request, GuessBody)
+
+    @app.post("/api/claim-reward")
+    async def claim_reward(request: Request) -> Response:
+        return await _submit(node, request, ClaimBody)
+
+    @app.post("/api/bet-token-balance")
+    async def bet_token_balance(request: Request) -> Response:
+        body = await _body(node, request, PeerBody)
+        if isinstance(body, Response):
+            return body
+        try:
+            balance = await MarketClient(node.client).bet_token_balance(body.peerId)
+        except ContractError as error:
+            return _error(HTTPStatus.BAD_REQUEST, error.name or "reverted", metaMessages=[])
+        except (Unavailable, WrongContract) as error:
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return JSONResponse({"result": str(balance)})
+
     return app
 
 
-async def _submit(node: LoginNode, request: Request, model: type[B]) -> Response:
+async def _body(node: LoginNode, request: Request, model: type[B]) -> B | Response:
+    """The body for a peer of this host, or the refusal."""
     try:
         body = model.model_validate_json(await read_body(request, MAX_BODY_BYTES))
     except BodyTooLarge:
@@ -122,8 +103,19 @@ async def _submit(node: LoginNode, request: Request, model: type[B]) -> Response
         return _error(HTTPStatus.BAD_REQUEST, "bad request")
     if body.orgId != ORG:
         return _error(HTTPStatus.NOT_FOUND, "user not found")
+    if isinstance(body, RegisterBody) and node.settings.drop_in:
+        node.peers.vouch(body.peerId)
     if not await node.peers.is_own(body.peerId):
         return _error(HTTPStatus.FORBIDDEN, "this peer is none of this host's own, or its daemon has not been seen yet")
+    return body
+
+
+async def _submit(node: LoginNode, request: Request, model: type[W]) -> Response:
+    body = await _body(node, request, model)
+    if isinstance(body, Response):
+        return body
+    if body.intent().kind.of_market and not node.store.target.market:
+        return _error(HTTPStatus.SERVICE_UNAVAILABLE, "this swarm has no prediction market")
     try:
         intent, _ = node.store.put(body.intent())
     except Conflict:

@@ -11,10 +11,10 @@ from tests.support.fake_chain import CONTRACT
 from login_proxy import keystore
 from login_proxy.access.store import AccessStore
 from login_proxy.node import LoginNode
+from login_proxy.node_chain import NodeChain
 from login_proxy.outbox.intents import Target
 from login_proxy.outbox.store import OutboxStore
 from login_proxy.settings import LoginSettings
-from swarm_chain.client import ChainClient
 
 PEER = "QmPeerA"
 
@@ -35,7 +35,7 @@ def make_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         store = OutboxStore(tmp_path / "state/outbox.sqlite", Target(settings.chain_id, CONTRACT))
         store.add_peer(PEER, "main")
         access = AccessStore(tmp_path / "state/access.sqlite")
-        made.append(LoginNode(settings, store, access, ChainClient(settings)))
+        made.append(LoginNode(settings, store, access, NodeChain(settings)))
         return made[-1]
 
     yield make
