@@ -43,6 +43,8 @@ def main() -> None:
         backend = Path(folder) / "build.in"
         backend.write_text("\n".join(build_requirements()) + "\n")
         write("build", solve(["--constraint", str(constraints)], cpu=True, source=backend))
+        peer = ROOT / "tests" / "interop" / "genrl.in"
+        write("interop", solve(["--no-deps"], cpu=False, source=peer))
         write("source", blocks(dev, [*source_only(pins(dev)), "setuptools"]))
 
 

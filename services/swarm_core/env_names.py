@@ -47,6 +47,7 @@ PROCESS_NAMES = frozenset(
         # DHT daemon
         "SWARM_ANNOUNCE",
         "SWARM_BOOTNODES",
+        "SWARM_DHT_COMPAT",
         "SWARM_KEY_DIR",
         "SWARM_MAX_AGE_SECONDS",
         "SWARM_P2P_HOST",

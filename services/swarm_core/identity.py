@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
@@ -19,6 +19,7 @@ from swarm_core.errors import SwarmError
 _RSA, _ED25519 = 0, 1
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _MAX_KEY_BYTES = 16 * 1024
+_MAX_RSA_BITS = 8192  # verifying a stranger's larger key would take long
 MAX_PEER_ID_CHARS = 128
 
 
@@ -105,10 +106,10 @@ def verify(peer_id: str, public: bytes, signature: bytes, message: bytes) -> boo
             ed25519.Ed25519PublicKey.from_public_bytes(body).verify(signature, message)
             return True
         key = serialization.load_der_public_key(body)
-        if kind != _RSA or not isinstance(key, rsa.RSAPublicKey):
+        if kind != _RSA or not isinstance(key, rsa.RSAPublicKey) or key.key_size > _MAX_RSA_BITS:
             return False
         key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-    except (InvalidSignature, KeyFormatError, ValueError, TypeError):
+    except (InvalidSignature, KeyFormatError, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True
 

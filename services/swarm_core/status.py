@@ -104,6 +104,24 @@ class BootnodeStatus(_Model):
     error: str = ""
 
 
+class CompatStatus(_Model):
+    """The daemon's part in a swarm with genuine genrl peers (`SWARM_DHT_COMPAT=genrl`)."""
+
+    stopped: bool = Field(description="true while a round's dictionary is too near libp2p's limit of 4 MiB")
+    dictionary_bytes: int = Field(description="size of a round's dictionary, read or estimated")
+    counts: dict[str, int] = Field(default_factory=dict, description="written, read, signed, unsigned, failed ...")
+    refused: dict[str, int] = Field(default_factory=dict, description="reason -> records not taken")
+    bytes_received: int = 0
+
+
+class StoreStatus(_Model):
+    """What the daemon holds in the DHT for others."""
+
+    bytes: int = 0
+    accepted: int = 0
+    refused: dict[str, int] = Field(default_factory=dict, description="reason -> records not kept")
+
+
 class DhtStatus(_Model):
     """The DHT daemon, `dht.sock /v1/status`."""
 
@@ -127,6 +145,8 @@ class DhtStatus(_Model):
     rejected: dict[str, int] = Field(default_factory=dict, description="reason -> count of refused batches")
     bytes_received: int = 0
     bytes_sent: int = 0
+    compat: CompatStatus | None = None
+    store: StoreStatus = Field(default_factory=StoreStatus)
     memory_rss: int = 0
 
 

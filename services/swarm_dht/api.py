@@ -10,20 +10,24 @@ import json
 from typing import Annotated, Any
 
 import msgpack
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Path, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from swarm_core.errors import RecordError
+from swarm_core.genrl import MAX_BYTES as MAX_GENRL_BYTES
 from swarm_core.identity import judge_message, sign_binding
-from swarm_core.records import MAX_BATCH_BYTES, GroupBatch
+from swarm_core.records import MAX_BATCH_BYTES, MAX_ROUND, GroupBatch
 from swarm_core.status import DhtStatus
 from swarm_dht.collect import MAX_PEERS, CollectRequest
+from swarm_dht.compat.collect import collect_both
 from swarm_dht.daemon import Daemon
+from swarm_dht.generation import CALL_ERRORS
 from swarm_dht.metrics import registry_of
 from swarm_dht.shelf import PublishedGroup
 
 _MAX_DEADLINE_MS = 120_000
+_STORE_SECONDS = 4.0
 MSGPACK = "application/msgpack"
 COLLECT_HEADER = "x-swarm-collect"
 
@@ -35,6 +39,7 @@ class CollectBody(BaseModel):
     max_peers: int = Field(MAX_PEERS, ge=1)
     deadline_ms: int = Field(ge=1, le=_MAX_DEADLINE_MS)
     max_age_s: float | None = Field(None, gt=0)
+    genrl_round: int | None = Field(None, ge=0, le=MAX_ROUND)
 
 
 class BootnodesBody(BaseModel):
@@ -79,6 +84,19 @@ def make_app(daemon: Daemon) -> FastAPI:
         serving = daemon.shelf.put(batch)
         return {"serving": serving, "instance": daemon.instance, "generation": daemon.supervisor.number}
 
+    @app.put("/v1/genrl/{number}")
+    async def put_genrl(request: Request, number: Annotated[int, Path(ge=0, le=MAX_ROUND)]) -> dict[str, int]:
+        if daemon.compat is None:
+            raise HTTPException(409, "this daemon does not share with genrl peers; set SWARM_DHT_COMPAT=genrl")
+        try:
+            return {
+                "replicas": await daemon.compat.publish(number, await _body(request, MAX_GENRL_BYTES), _STORE_SECONDS)
+            }
+        except RecordError as error:
+            raise HTTPException(422, f"not a valid genrl record: {error}") from error
+        except CALL_ERRORS:
+            return {"replicas": 0}
+
     @app.get("/v1/published")
     async def published() -> list[PublishedGroup]:
         return daemon.published()
@@ -87,7 +105,10 @@ def make_app(daemon: Daemon) -> FastAPI:
     async def collect(body: CollectBody) -> Response:
         max_age = min(body.max_age_s or daemon.max_age, daemon.max_age)
         wish = CollectRequest(body.want, min(body.max_peers, MAX_PEERS), body.deadline_ms / 1000.0, max_age)
-        result = await daemon.collector.collect(wish)
+        if daemon.compat is not None and body.genrl_round is not None:
+            result = await collect_both(daemon.collector, daemon.compat, wish, body.genrl_round)
+        else:
+            result = await daemon.collector.collect(wish)
         content = msgpack.packb([list(entry) for entry in result.batches])
         return Response(content, media_type=MSGPACK, headers={COLLECT_HEADER: json.dumps(result.counts())})
 

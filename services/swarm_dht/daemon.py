@@ -18,10 +18,11 @@ from swarm_core.identity import PeerKey
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
 from swarm_core.runner import Service
-from swarm_core.status import DhtStatus
+from swarm_core.status import DhtStatus, StoreStatus
 from swarm_dht.admission import Gate, TokenBuckets
 from swarm_dht.bootnodes import Bootnodes
 from swarm_dht.collect import Collector
+from swarm_dht.compat.bridge import GenrlBridge
 from swarm_dht.counters import Counters
 from swarm_dht.generation import Carried, Generation, P2pdOptions
 from swarm_dht.key_file import KEY_NAME
@@ -55,6 +56,8 @@ class Daemon:
     membership: Membership
     collector: Collector
     state: StateKeeper
+    carried: Carried
+    compat: GenrlBridge | None
 
     def start(self, service: Service) -> None:
         """Spawn the tasks that keep it going."""
@@ -97,6 +100,12 @@ class Daemon:
             rejected=dict(self.counters.rejected),
             bytes_received=self.counters.bytes_received,
             bytes_sent=self.shelf.bytes_sent,
+            compat=self.compat.status() if self.compat is not None else None,
+            store=StoreStatus(
+                bytes=self.carried.guard.total,
+                accepted=self.carried.guard.accepted,
+                refused=dict(self.carried.guard.refused),
+            ),
             memory_rss=_rss("self") + (_rss(str(generation.pid)) if generation is not None else 0),
         )
 
@@ -145,6 +154,11 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     supervisor = Supervisor(start, rng)
     membership = Membership(supervisor, bootnodes, key.peer_id, rng)
     collector = Collector(SwarmTransport(supervisor, membership, counters), counters, rng)
+    compat = None
+    if settings.dht_compat == "genrl":
+        compat = GenrlBridge(
+            key, str(settings.chain_id), supervisor, carried.guard, lambda: len(membership.peers()), rng
+        )
     return Daemon(
         key=key,
         max_age=settings.max_age_seconds,
@@ -157,6 +171,8 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
         membership=membership,
         collector=collector,
         state=StateKeeper(supervisor, membership, bootnodes),
+        carried=carried,
+        compat=compat,
     )
 
 

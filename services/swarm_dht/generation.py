@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from swarm_core.log import get_logger
 from swarm_dht.addresses import Bootnode
+from swarm_dht.guard import StoreGuard
+from swarm_dht.guarded_store import guard_store
 from swarm_dht.libp2p import (
     DHTID,
     P2P,
@@ -59,6 +61,7 @@ class Carried:
 
     node_id: Any = None
     storage: Any = None
+    guard: StoreGuard = field(default_factory=StoreGuard)
 
 
 class Generation:
@@ -89,6 +92,7 @@ class Generation:
                 node = await DHTNode.create(p2p=p2p, node_id=carried.node_id)
                 if carried.storage is not None:
                     node.protocol.storage = carried.storage
+                guard_store(node.protocol, carried.guard)
                 await servicer.add_p2p_handlers(p2p, namespace=NAMESPACE)
                 await _serve_streams(p2p, servicer)
         except BaseException:
@@ -106,6 +110,11 @@ class Generation:
     def pid(self) -> int:
         """Process id of p2pd."""
         return int(self._p2p._child.pid)
+
+    @property
+    def dht(self) -> Any:
+        """hivemind's DHT node, for the modules that speak Kademlia: `guarded_store` and `compat.round_key`."""
+        return self._node
 
     def table(self) -> list[str]:
         """Peers in the routing table."""

@@ -45,6 +45,7 @@ _enter_without_init()
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: E402
 from google.protobuf.wrappers_pb2 import BytesValue  # type: ignore[import-untyped]  # noqa: E402
 from hivemind.dht.node import DHTNode  # noqa: E402
+from hivemind.dht.protocol import DHTProtocol  # noqa: E402
 from hivemind.dht.routing import DHTID  # noqa: E402
 from hivemind.p2p import P2P, P2PContext, P2PDaemonError, P2PHandlerError, PeerID, ServicerBase  # noqa: E402
 from hivemind.p2p import p2p_daemon as _p2p_daemon  # noqa: E402
@@ -53,7 +54,7 @@ from hivemind.utils.logging import use_hivemind_log_handler  # noqa: E402
 from hivemind.utils.multiaddr import Multiaddr  # noqa: E402
 
 __all__ = [
-    "DHTID", "P2P", "BytesValue", "DHTNode", "DecodeError", "Multiaddr", "OpenCalls", "P2PContext",
+    "DHTID", "P2P", "BytesValue", "DHTNode", "DHTProtocol", "DecodeError", "Multiaddr", "OpenCalls", "P2PContext",
     "P2PDaemonError", "P2PHandlerError", "PeerID", "ServicerBase", "dht_pb2", "quiet_logs", "use_socket_directory",
 ]  # fmt: skip
 

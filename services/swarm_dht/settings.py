@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -21,6 +22,12 @@ class DhtSettings(SwarmSettings):
     p2p_port: int = Field(38751, ge=1, le=65535, description="Port of libp2p, TCP and UDP (QUIC).")
     announce: str = Field("", description="Addresses told to others, comma separated multiaddrs; unset: the own ones.")
     bootnodes: str = Field("", description="Bootnodes besides the chain's, comma separated multiaddrs with /p2p/<id>.")
+    chain_id: int = Field(
+        53855, ge=1, lt=2**63, description="Chain id, by which signed genrl records tell swarms apart."
+    )
+    dht_compat: Literal["off", "genrl"] = Field(
+        "off", description="Share rollouts with genuine genrl 0.1.11 peers too."
+    )
     max_age_seconds: float = Field(600.0, gt=0, description="Rollout groups older than this count as stale.")
 
     @field_validator("announce")
