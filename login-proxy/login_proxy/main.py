@@ -22,7 +22,7 @@ def main() -> NoReturn:
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help="what to do (default: serve)")
     parser.add_argument(CHECK_FLAG, action="store_true", help="parse the settings and stop")
     parser.parse_args()
-    run("login-proxy", LoginSettings, start)
+    run("login-proxy", LoginSettings, start, parsed=True)
 
 
 if __name__ == "__main__":

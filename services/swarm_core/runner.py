@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from swarm_core import log as logging_setup
-from swarm_core.errors import EXIT_FAILURE, ConfigError, FatalError
+from swarm_core.errors import EXIT_CONFIG, EXIT_FAILURE, ConfigError, FatalError
 from swarm_core.log import get_logger
 from swarm_core.settings import SwarmSettings, load
 
@@ -132,13 +132,24 @@ def _check(settings_cls: type[SwarmSettings]) -> NoReturn:
     raise SystemExit(0)
 
 
-def run(name: str, settings_cls: type[S], main: Main[S]) -> NoReturn:
+def _usage(name: str) -> NoReturn:
+    """Answer `--help`, and refuse every other argument: an operator's typing error must not start a second service."""
+    asked = set(sys.argv[1:]) <= {"-h", "--help"}
+    text = f"{name} takes no arguments; its settings are SWARM_* variables, all of them explained in .env.example."
+    print(text if asked else f"{text} It was called with: {' '.join(sys.argv[1:])}", file=sys.stderr)
+    sys.exit(0 if asked else EXIT_CONFIG)
+
+
+def run(name: str, settings_cls: type[S], main: Main[S], *, parsed: bool = False) -> NoReturn:
     """Load settings, run `main` under a `Service`, exit with its code. The body of every console script.
 
-    With `--check-settings` the settings are parsed and nothing else happens (see `swarm_core.check`).
+    With `--check-settings` the settings are parsed and nothing else happens (see `swarm_core.check`). `parsed`: the
+    caller has read the command line; otherwise there is nothing to read, and arguments are refused.
     """
     if CHECK_FLAG in sys.argv[1:]:
         _check(settings_cls)
+    if sys.argv[1:] and not parsed:
+        _usage(name)
     try:
         settings = load(settings_cls)
     except FatalError as error:

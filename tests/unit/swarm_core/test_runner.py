@@ -207,10 +207,10 @@ PROGRAM = """
 """
 
 
-def run_program(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_program(body: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A real process around `run`."""
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM).format(body=body)],
+        [sys.executable, "-c", textwrap.dedent(PROGRAM).format(body=body), *arguments],
         env={"PYTHONPATH": str(SERVICES), **environment}, capture_output=True, text=True, timeout=50,
     )  # fmt: skip
 
@@ -243,3 +243,12 @@ def test_bad_settings_end_in_one_line_and_78() -> None:
     assert "SWARM_ROUND_SECONDS" in ended.stderr
     assert "SWARM_FOO" in ended.stderr
     assert "Remedy:" in ended.stderr
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--modle=x", 78)])
+def test_arguments_start_nothing(argument: str, code: int) -> None:
+    ended = run_program("raise KeyError('started')", argument)
+    assert ended.returncode == code
+    assert "settings are SWARM_* variables" in ended.stderr
+    assert ("--modle=x" in ended.stderr) == (code == 78)
+    assert "started" not in ended.stderr
