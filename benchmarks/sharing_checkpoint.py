@@ -49,8 +49,8 @@ class Level:
 
 
 LEVELS = {
-    "sparse": Level(0.0010, 0.0025, 0.0015, 0.03),
-    "rare": Level(0.000001, 0.0003, 0.00005, 0.004),
+    "sparse": Level(0.0011, 0.0017, 0.0014, 0.0185),
+    "rare": Level(0.000001, 0.0003, 0.00005, 0.002),
 }
 
 
@@ -143,7 +143,7 @@ def save(directory: Path, model: Any, tokenizer: Any, about: dict[str, Any]) -> 
     (directory / CARD).write_text(json.dumps(about, indent=2) + "\n")
 
 
-def ready(directory: Path, level: str, steps: int = 1000, seed: int = 0) -> dict[str, Any]:
+def ready(directory: Path, level: str, steps: int = 600, seed: int = 0) -> dict[str, Any]:
     """What is known of the checkpoint in `directory`, which is made first if it is not there."""
     if not (directory / CARD).exists():
         torch.set_num_threads(1)
@@ -164,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the starting weights of benchmarks/sharing.py.")
     parser.add_argument("--level", choices=sorted(LEVELS), default="sparse")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(json.dumps(ready(options.out, options.level, options.steps, options.seed)))

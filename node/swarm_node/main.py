@@ -128,6 +128,22 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
     )
     reporter = Reporter(settings.login_url, settings.api_token_file, ledger, settings.report_every())
     service.on_close("reporter", reporter.close)
+    if settings.hub_push_steps:
+        from swarm_node.hub import Pusher
+
+        described = {"tasks": tasks.name, "seed": settings.seed, **hyper.model_dump()}
+        pusher = Pusher(
+            token_file=settings.hub_token_file,
+            every=settings.hub_push_steps,
+            model=name,
+            store=store,
+            config_hash=config,
+            board=board,
+            settings=described,
+            scratch=settings.state_dir / "hub",
+        )
+        await pusher.check()
+        service.spawn("hub", pusher.run(service))
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter)
     return worker, progress
 

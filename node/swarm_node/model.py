@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
-from swarm_node import attention
+from swarm_node import attention, hub_client
 from swarm_node.device import DeviceChoice
 from swarm_node.models import damaged_files, embedded_directory
 
@@ -72,6 +72,8 @@ def load(
     from transformers.utils import logging as transformers_logging
 
     source = _source(name)
+    if not Path(source).is_dir() and cache_directory is None and not local_files_only:
+        hub_client.fetch(source)
     options: dict[str, Any] = {"cache_dir": cache_directory, "local_files_only": local_files_only}
     attention.register()
     if Path(source).is_dir():  # the bar is for downloads

@@ -31,6 +31,8 @@ class NodeSettings(ChainSettings):
     tasks: str = Field("", description="embedded, rgym or the path of a YAML; empty: what fits the model.")
     seed: int = Field(42, ge=0, description="Seed of the sampling; questions depend on peer and round as well.")
     eval_steps: int = Field(20, ge=0, description="Rounds between two evaluations on held-out questions; 0: never.")
+    hub_push_steps: int = Field(0, ge=0, description="Rounds between two pushes to the Hugging Face Hub; 0: never.")
+    hub_token_file: Path = Field(Path("/state/hub-token"), description="File with a Hub token that may write.")
 
     judge_url: str = Field("http://judge:8100", description="The swarm's judge; empty: none.")
     judge_steps: int = Field(1, ge=0, description="Rounds between two questions of the judge; 0: never.")

@@ -72,6 +72,8 @@ PROCESS_NAMES = frozenset(
         "SWARM_EPSILON_HIGH",
         "SWARM_EVAL_STEPS",
         "SWARM_EXCHANGE_SECONDS",
+        "SWARM_HUB_PUSH_STEPS",
+        "SWARM_HUB_TOKEN_FILE",
         "SWARM_JUDGE_STEPS",
         "SWARM_JUDGE_URL",
         "SWARM_LEARNING_RATE",

@@ -91,6 +91,9 @@ class NodeStatus(_Model):
     login_reachable: bool = False
     resumed_from: int | None = None
     checkpoint_step: int | None = None
+    hub_pushed_round: int | None = Field(None, description="newest training round that was pushed to the Hub")
+    hub_failures: int = Field(0, description="failed pushes since the start")
+    hub_error: str = ""
     memory_rss: int = 0
     last_error: str = ""
 
