@@ -1,8 +1,9 @@
 """The account's key at rest: a keystore V3 file and the secret that opens it, each in a file of its own.
 
 Works with `wallet`. The secret lives on another volume than the keystore, so that one volume alone is worth nothing;
-who has both owns the account. Neither file is ever overwritten. The key derivation is PBKDF2: scrypt would need more
-memory than the whole service may use, and the secret has 256 random bits anyway.
+who has both owns the account. Neither file is overwritten but by a restore or an import, which keep what they replace.
+The key derivation is PBKDF2: scrypt would need more memory than the whole service may use, and the secret has 256
+random bits anyway.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
+from login_proxy.settings import LoginSettings
 from swarm_core.errors import FatalError
 from swarm_core.files import LockHeld, exclusive_lock, write_atomic
 
@@ -26,12 +28,22 @@ _RESTORE = "restore the file from a backup; do not delete it unless you give the
 
 
 class Keystore:
-    """The account in `directory` (keystore) and `secret_file` (unlock secret)."""
+    """The account in `directory` (keystore) and `secret_file` (unlock secret).
 
-    def __init__(self, directory: Path, secret_file: Path) -> None:
+    With `make_secret=False` the operator gives the secret: a missing file is an error, never made.
+    """
+
+    def __init__(self, directory: Path, secret_file: Path, *, make_secret: bool = True) -> None:
+        self._make_secret = make_secret
         self.path = directory / "keystore.json"
         self.secret_file = secret_file
         self._lock_file = directory / ".lock"
+
+    @classmethod
+    def of(cls, settings: LoginSettings) -> Keystore:
+        """The keystore that the settings name."""
+        given = settings.unlock_secret_file
+        return cls(settings.account_dir, given or settings.state_dir / "unlock.secret", make_secret=given is None)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -76,15 +88,27 @@ class Keystore:
     def create(self) -> LocalAccount:
         """Make a new account. Raises FatalError if there is one already, or if the files cannot be written."""
         account: LocalAccount = Account.create(secrets.token_hex(32))
+        self._write(account, overwrite=False)
+        return account
+
+    def store(self, key: bytes) -> LocalAccount:
+        """Put an imported key (32 bytes) into the place of the account; who calls keeps the old file. FatalError."""
+        account: LocalAccount = Account.from_key(key)
+        self._write(account, overwrite=True)
+        return account
+
+    def _write(self, account: LocalAccount, *, overwrite: bool) -> None:
         try:
-            if not self.secret_file.exists():  # left over from a kill between the two files: it is used
+            if (
+                self._make_secret and not self.secret_file.exists()
+            ):  # left over from a kill between the two files: it is used
                 text = secrets.token_hex(_SECRET_BYTES)
                 write_atomic(self.secret_file, text.encode(), 0o600, overwrite=False)
             secret = _read(self.secret_file).decode("ascii").strip()
             if len(secret) < _SECRET_BYTES:
                 raise FatalError(f"The unlock secret {self.secret_file} is too short.", _RESTORE)
             keystore = Account.encrypt(account.key, secret, kdf="pbkdf2", iterations=_ITERATIONS)
-            write_atomic(self.path, (json.dumps(keystore) + "\n").encode(), 0o600, overwrite=False)
+            write_atomic(self.path, (json.dumps(keystore) + "\n").encode(), 0o600, overwrite=overwrite)
         except FileExistsError as error:
             raise FatalError(
                 f"{error.filename2 or self.path} exists already; nothing was changed.", _RESTORE
@@ -93,7 +117,6 @@ class Keystore:
             raise FatalError(
                 f"The account cannot be stored in {self.path.parent} ({error.strerror}).", "check the keys volume"
             ) from error
-        return account
 
 
 def _read(path: Path) -> bytes:

@@ -20,6 +20,8 @@ from login_proxy.access.sessions import Sessions
 from login_proxy.access.setup_token import SetupToken
 from login_proxy.access.store import AccessStore
 from login_proxy.access.tickets import Tickets
+from login_proxy.backup.bundle import Identity
+from login_proxy.backup.vault import Vault
 from login_proxy.chain_totals import ChainTotals
 from login_proxy.drop_in import write_user_data
 from login_proxy.keystore import Keystore
@@ -46,7 +48,8 @@ class LoginNode:
         self.store = store
         self.access = access
         self.client = client
-        self.keystore = Keystore(settings.account_dir, settings.state_dir / "unlock.secret")
+        self.keystore = Keystore.of(settings)
+        self.vault = Vault(settings.keys_dir, settings.state_dir, self.keystore)
         self.peers = Peers(settings.run_dir, settings.node_name, store)
         self.writer = Writer(settings, store, client, self.peers, settings.fee_cap)
         self.sessions = Sessions(access)
@@ -78,15 +81,38 @@ class LoginNode:
     async def open_account(self, *, create: bool) -> None:
         """Load the account, or make it if `create` and there is none. Raises FatalError for damaged files."""
         async with self._making:
-            if self.wallet is not None or not (create or self.keystore.exists()):
+            if self.wallet is not None or self.vault.moved or not (create or self.keystore.exists()):
                 return
             made = not self.keystore.exists()
             account = await asyncio.to_thread(self.keystore.create if made else self.keystore.load)
-            self.wallet = Wallet(account)
-            self.writer.use(self.wallet)
-            if self.settings.drop_in:
-                write_user_data(self.settings.api_token_file.parent, self.wallet.address)
-            log.info("account made" if made else "account opened", account=self.wallet.address)
+            await self._use(Wallet(account))
+            log.info("account made" if made else "account opened", account=str(account.address))
+
+    async def restore(self, identity: Identity) -> None:
+        """Put `identity` in the place of the present one and go on with it. Raises FatalError."""
+        async with self._making:
+            await self.writer.retire()  # the old key signs nothing from here on
+            await asyncio.to_thread(self.vault.replace, identity)
+            if self.keystore.exists():
+                await self._use(Wallet(await asyncio.to_thread(self.keystore.load)))
+            log.info("identity replaced", peer=identity.peer_id, account=identity.account)
+
+    async def set_moved(self, moved: bool) -> None:
+        """Mark the identity as handed over to another machine: nothing is signed any more; or take that back."""
+        self.vault.mark_moved(moved)
+        if moved:
+            async with self._making:
+                await self.writer.retire()
+                self.wallet = None
+            log.warning("identity marked as moved: nothing is signed here any more")
+        else:
+            await self.open_account(create=False)
+
+    async def _use(self, wallet: Wallet) -> None:
+        await self.writer.switch(wallet)
+        self.wallet = wallet
+        if self.settings.drop_in:
+            write_user_data(self.settings.api_token_file.parent, wallet.address)
 
     def situation(self) -> identity_state.Situation:
         """What the identity states are derived from."""
@@ -100,6 +126,7 @@ class LoginNode:
             foreign=dict(registrar.foreign) if registrar is not None else {},
             short=self.writer.short,
             chain_id=self.settings.chain_id,
+            moved=self.vault.moved,
         )
 
     async def status(self) -> LoginStatus:

@@ -51,6 +51,9 @@ class LoginSettings(ChainSettings):
     api_token_file: Path = Field(
         Path("/run/api-token/token"), description="Bearer token of the worker API; made at first start, then kept."
     )
+    unlock_secret_file: Path | None = Field(
+        None, description="File with the secret that opens the keystore; unset: one is made in the state volume."
+    )
     drop_in: bool = Field(
         False, description="True lets an unmodified upstream trainer use this account, with the worker API's token."
     )

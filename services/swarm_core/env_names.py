@@ -114,6 +114,7 @@ PROCESS_NAMES = frozenset(
         "SWARM_LOGIN_RUN_DIR",
         "SWARM_MAX_FEE_GWEI",
         "SWARM_PUBLIC_URL",
+        "SWARM_UNLOCK_SECRET_FILE",
         # exporter
         "SWARM_EXPORTER_CACHE_SECONDS",
         "SWARM_EXPORTER_CHAIN_SECONDS",

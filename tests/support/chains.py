@@ -76,7 +76,7 @@ class Anvil:
         self.url = f"http://127.0.0.1:{self.port}"
         fees = ["--gas-price", "0", "--base-fee", "0"]
         self._command = [str(binary), "--port", str(self.port), "--chain-id", str(chain_id), *fees]
-        self._command += ["--accounts", "0", "--quiet"]
+        self._command += ["--accounts", "0", "--quiet", "--slots-in-an-epoch", "1"]
         if state is not None:
             self._command += ["--state", str(state)]
         self._process: subprocess.Popen[bytes] | None = None

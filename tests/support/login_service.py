@@ -94,6 +94,10 @@ class FaultyRpc:
         self.lose_send_reply = 0.0
         self.unavailable = 0.0
         self.down = False
+        self.busy = 0  # a status such as 503 or 429 that every request is answered with
+        self.requests = 0
+        self.dropped = 0
+        self.replies_lost = 0
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         proxy = self
@@ -105,11 +109,13 @@ class FaultyRpc:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                proxy.requests += 1
                 if proxy.down or proxy._chance(proxy.drop):
+                    proxy.dropped += 1
                     self.close_connection = True
                     return
-                if proxy._chance(proxy.unavailable):
-                    _answer(self, {"error": "busy"}, 503)
+                if proxy.busy or proxy._chance(proxy.unavailable):
+                    _answer(self, {"error": "busy"}, proxy.busy or 503)
                     return
                 try:
                     answer = proxy._http.post(url, content=body, headers={"content-type": "application/json"})
@@ -117,6 +123,7 @@ class FaultyRpc:
                     self.close_connection = True
                     return
                 if b"eth_sendRawTransaction" in body and proxy._chance(proxy.lose_send_reply):
+                    proxy.replies_lost += 1
                     self.close_connection = True
                     return
                 _answer(self, answer.json())

@@ -97,6 +97,19 @@ class Writer:
         self._delivery = Delivery(self._store, self._client, submitter, self.registrar, fee_cap=self._fee_cap)
         self.wake()
 
+    async def switch(self, signer: Signer) -> None:
+        """As `use`, once nothing is being signed for another account."""
+        if self._delivery is None:
+            self.use(signer)
+            return
+        async with self._running:
+            self.use(signer)
+
+    async def retire(self) -> None:
+        """Sign nothing any more; what waits stays on disk."""
+        async with self._running:
+            self._delivery = self.registrar = None
+
     def wake(self) -> None:
         """There is something new: do not wait for the next pass."""
         self._wake.set()

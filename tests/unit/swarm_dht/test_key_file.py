@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from tests.support.keys import quick_key
 
 from swarm_core.errors import FatalError
 from swarm_core.identity import generate_key, parse_key
@@ -71,7 +72,7 @@ def test_socket_directory_is_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyP
         socket_directory(tmp_path / "key")
 
 
-OLD, NEW = generate_key(), generate_key()
+OLD, NEW = quick_key(1), quick_key(2)
 
 
 def _restore(directory: Path, present: bytes | None, incoming: bytes) -> None:
