@@ -104,7 +104,7 @@ def _short() -> str:
 SHORT = _short()
 
 
-@pytest.mark.parametrize("cut", [0, 10, 60, 200, 1000])
+@pytest.mark.parametrize("cut", [0, 10, 60, 200, 500])
 def test_what_is_cut_short_is_refused(sealed: str, cut: int) -> None:
     inside = sealed[: len(BEGIN) + cut] + f"\n{END}"
     for text in (sealed[: len(BEGIN) + cut], inside):
@@ -152,7 +152,7 @@ def test_a_bare_swarm_pem_is_taken() -> None:
     assert WHOLE.peer_key is not None
     text = base64.encodebytes(WHOLE.peer_key).decode()
     assert read_text(text, "") == Identity(WHOLE.peer_key, None)
-    for bad in ("", "!!!", base64.b64encode(b"junk").decode(), text[:-10] + "AAAAAAAA=", "A" * 13_000):
+    for bad in ("", "!!!", base64.b64encode(b"junk").decode(), text.strip()[:-12], "A" * 13_000):
         with pytest.raises(BundleError):
             read_text(bad, "")
 
