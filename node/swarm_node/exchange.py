@@ -66,9 +66,18 @@ class Exchange:
             return False
         return True
 
-    async def collect(self, want: int, seconds: float, max_age: float) -> Collected:
-        """At least `want` groups of random peers, or what came within `seconds`; up to `max_age` seconds old."""
-        ask = {"want": want, "max_peers": _MAX_PEERS, "deadline_ms": int(seconds * 1000), "max_age_s": max_age}
+    async def collect(self, want: int, seconds: float, max_age: float, wait: float = 0.0) -> Collected:
+        """At least `want` groups of random peers, or what came within `seconds`; up to `max_age` seconds old.
+
+        `wait`: seconds that a peer with nothing new may hold its answer.
+        """
+        ask: dict[str, float] = {
+            "want": want,
+            "max_peers": _MAX_PEERS,
+            "deadline_ms": int(seconds * 1000),
+            "max_age_s": max_age,
+            "wait_s": wait,
+        }
         try:
             answer = await self._client.request("POST", "/v1/collect", deadline=seconds + _SPARE_SECONDS, json=ask)
             counts = json.loads(answer.headers.get("x-swarm-collect", "{}"))

@@ -36,6 +36,7 @@ from swarm_node.settings import NodeSettings
 _FAILED_ROUNDS_IN_A_ROW = 5
 _EVALUATED_QUESTIONS = 32
 _IDENTITY_SECONDS = 20.0
+_NEWS_SECONDS = 1.0  # how long a peer may hold its answer until it has groups that we have not seen
 _EXPECTED = (SwarmError, OSError, RuntimeError, ValueError, MemoryError)
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class Worker:
         self.seen = progress.seen
         self._swarm = f"{settings.chain_id}"
         self._failed_in_a_row = 0
+        self._nothing_new = False  # the last round found other peers' groups and had seen them all
 
     async def run(self) -> None:
         """Rounds until asked to stop. Raises FatalError when too many fail in a row."""
@@ -110,6 +112,7 @@ class Worker:
         with self.board.phase("train"):  # GRPO on both kinds of groups
             metrics = await self._compute(learner.train, own, external)
         self.seen.add([group.sha256 for group in external])
+        self._nothing_new = bool(collected.groups) and not external
         record.loss, record.grad_norm, record.clip_ratio = metrics.loss, metrics.grad_norm, metrics.clip_ratio
         record.groups_trained, record.groups_skipped = metrics.groups_used, metrics.groups_skipped
         record.optimizer_step = learner.trainer.optimizer_steps
@@ -180,7 +183,10 @@ class Worker:
         self._set_peer(status.peer_id)
         # a pool several times J, so that the draw is uniform over groups and not over whoever answered first
         collected = await self.exchange.collect(
-            hyper.num_external * hyper.num_questions, self.settings.exchange_seconds, self.settings.max_age_seconds
+            hyper.num_external * hyper.num_questions,
+            self.settings.exchange_seconds,
+            self.settings.max_age_seconds,
+            _NEWS_SECONDS if self._nothing_new else 0.0,
         )
         self._look_at_swarm(status, collected)
         return collected

@@ -140,6 +140,9 @@ class DhtStatus(_Model):
     peers: int = 0
     listen: list[str] = Field(default_factory=list)
     bootnodes: list[BootnodeStatus] = Field(default_factory=list)
+    clock_offset: float = Field(0.0, description="median of the other peers' clocks minus ours, seconds")
+    clock_jumps: int = Field(0, description="times the wall clock of the host jumped")
+    loop_lag: float = Field(0.0, description="longest delay of the event loop, seconds")
     last_remote_success: float | None = None
     published_round: int | None = None
     published: list[str] = Field(default_factory=list, description="SHA-256 of the groups served now")

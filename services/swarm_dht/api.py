@@ -40,6 +40,7 @@ class CollectBody(BaseModel):
     deadline_ms: int = Field(ge=1, le=_MAX_DEADLINE_MS)
     max_age_s: float | None = Field(None, gt=0)
     genrl_round: int | None = Field(None, ge=0, le=MAX_ROUND)
+    wait_s: float = Field(0.0, ge=0, le=5)
 
 
 class BootnodesBody(BaseModel):
@@ -104,7 +105,9 @@ def make_app(daemon: Daemon) -> FastAPI:
     @app.post("/v1/collect")
     async def collect(body: CollectBody) -> Response:
         max_age = min(body.max_age_s or daemon.max_age, daemon.max_age)
-        wish = CollectRequest(body.want, min(body.max_peers, MAX_PEERS), body.deadline_ms / 1000.0, max_age)
+        wish = CollectRequest(
+            body.want, min(body.max_peers, MAX_PEERS), body.deadline_ms / 1000.0, max_age, body.wait_s
+        )
         if daemon.compat is not None and body.genrl_round is not None:
             result = await collect_both(daemon.collector, daemon.compat, wish, body.genrl_round)
         else:

@@ -53,6 +53,10 @@ class Bootnodes:
         """Peer ids of all bootnodes."""
         return {entry.bootnode.peer_id for entry in self._entries}
 
+    def all(self) -> list[Bootnode]:
+        """The bootnodes, those of the settings first."""
+        return [entry.bootnode for entry in self._entries]
+
     def missing(self, connected: Collection[str], table: Collection[str]) -> list[Entry]:
         """Bootnodes that are not both connected and in the routing table; the connected ones' errors are cleared."""
         missing = []

@@ -7,6 +7,7 @@ counted, never raised.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
@@ -19,7 +20,9 @@ from swarm_dht.counters import Counters
 from swarm_dht.wire import BATCH, BUSY, NONE, FetchReply
 
 MAX_PEERS = 32
-_WIDTH = 4
+_WIDTH = 4  # fetches at once, as long as nobody has told how much a batch holds
+_MAX_WIDTH = 8
+_SMOOTHING = 0.3
 _HEDGE_SECONDS = 0.5
 _PEER_SECONDS = 3.0
 _FUTURE_SECONDS = 60.0  # how far a sender's clock may be ahead of ours
@@ -39,18 +42,22 @@ class Transport(Protocol):
     def peers(self) -> list[str]:
         """Peers that can be asked now, in any order, without ourselves."""
 
-    async def fetch(self, peer: str, seconds: float) -> bytes:
-        """The raw answer of `peer`. Raises FetchFailed, or RecordError for an answer that is too long."""
+    async def fetch(self, peer: str, seconds: float, wait: float = 0.0) -> bytes:
+        """The raw answer of `peer`, which may wait `wait` seconds for news. Raises FetchFailed, or RecordError."""
 
 
 @dataclass(frozen=True)
 class CollectRequest:
-    """Ask at most `max_peers` within `deadline` seconds until `want` groups are there, none older than `max_age`."""
+    """Ask at most `max_peers` within `deadline` seconds until `want` groups are there, none older than `max_age`.
+
+    `wait`: seconds that a peer with nothing new may hold its answer (long-poll).
+    """
 
     want: int
     max_peers: int
     deadline: float
     max_age: float
+    wait: float = 0.0
 
 
 @dataclass
@@ -84,6 +91,13 @@ class Collector:
         self._transport = transport
         self._counters = counters
         self._rng = rng
+        self._per_batch = 0.0  # groups in a batch, smoothed; 0: not known yet
+
+    def _width(self, missing: int) -> int:
+        """How many fetches are worth having under way for `missing` groups: no payload is fetched to be thrown away."""
+        if not self._per_batch:
+            return _WIDTH
+        return max(1, min(_MAX_WIDTH, math.ceil(missing / self._per_batch)))
 
     async def collect(self, request: CollectRequest) -> Collected:
         """Ask random peers until `want` groups are there, peers are exhausted or the deadline ends."""
@@ -95,15 +109,16 @@ class Collector:
         self._rng.shuffle(order)
         waiting = order[: min(request.max_peers, MAX_PEERS)]
         pending: set[asyncio.Task[None]] = set()
-        width = _WIDTH
+        hedges = 0
         try:
             while (waiting or pending) and result.groups < request.want and (left := end - loop.time()) > 0:
+                width = self._width(request.want - result.groups) + hedges
                 while waiting and len(pending) < width:
                     asking = self._ask(waiting.pop(), min(left, _PEER_SECONDS), request, result)
                     pending.add(asyncio.create_task(asking))
                 patience = min(left, _HEDGE_SECONDS) if waiting else left
                 done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                width = width if done else width + 1  # nobody answered in time: ask one more beside them
+                hedges += not done  # nobody answered in time: ask one more beside them
                 for task in done:
                     task.result()  # peers' faults are counted inside: what comes out here is ours
         finally:
@@ -115,7 +130,7 @@ class Collector:
     async def _ask(self, peer: str, seconds: float, request: CollectRequest, result: Collected) -> None:
         result.asked += 1
         try:
-            raw = await self._transport.fetch(peer, seconds)
+            raw = await self._transport.fetch(peer, seconds, min(request.wait, seconds / 2))
         except FetchFailed as error:
             result.failed += 1
             self._count("failed")
@@ -139,6 +154,7 @@ class Collector:
             self._count("none")
             return
         self._count("batch")
+        self._per_batch += (_SMOOTHING if self._per_batch else 1.0) * (groups - self._per_batch)
         result.groups += groups
         result.batches.append((peer, age, data))
 

@@ -19,12 +19,15 @@ from swarm_core.log import get_logger
 from swarm_core.names import peer_name
 from swarm_core.runner import Service
 from swarm_core.status import DhtStatus, StoreStatus
+from swarm_dht import heartbeat
 from swarm_dht.admission import Gate, TokenBuckets
 from swarm_dht.bootnodes import Bootnodes
 from swarm_dht.collect import Collector
 from swarm_dht.compat.bridge import GenrlBridge
 from swarm_dht.counters import Counters
+from swarm_dht.double import refuse_double
 from swarm_dht.generation import Carried, Generation, P2pdOptions
+from swarm_dht.heartbeat import Heartbeat
 from swarm_dht.key_file import KEY_NAME
 from swarm_dht.membership import Membership
 from swarm_dht.port import port_problem
@@ -36,7 +39,6 @@ from swarm_dht.supervisor import Supervisor
 from swarm_dht.transport import SwarmTransport
 from swarm_dht.watchdog import LoopWatchdog
 
-_HEARTBEAT_SECONDS = 1.0
 _PAGE_BYTES = 4096
 log = get_logger("daemon")
 
@@ -58,6 +60,7 @@ class Daemon:
     state: StateKeeper
     carried: Carried
     compat: GenrlBridge | None
+    heartbeat: Heartbeat
 
     def start(self, service: Service) -> None:
         """Spawn the tasks that keep it going."""
@@ -92,6 +95,9 @@ class Daemon:
             peers=len(table),
             listen=self.supervisor.listen,
             bootnodes=self.bootnodes.status(table),
+            clock_offset=self.membership.clock_offset,
+            clock_jumps=self.heartbeat.jumps,
+            loop_lag=self.heartbeat.worst_lag,
             last_remote_success=self.membership.last_remote_success,
             published_round=self.shelf.newest_round,
             published=list(self.shelf.serving(now)),
@@ -114,8 +120,9 @@ class Daemon:
         return self.shelf.published(time.time())
 
     async def _heartbeat(self, service: Service, watchdog: LoopWatchdog) -> None:
-        while not await service.sleep(_HEARTBEAT_SECONDS):
+        while not await service.sleep(heartbeat.SECONDS):
             watchdog.beat()
+            self.heartbeat.beat()
             self.state.refresh()
 
     async def _close(self) -> None:
@@ -146,6 +153,8 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     carried = Carried()
 
     async def start(number: int) -> Generation:
+        if number == 1:
+            await refuse_double(key.peer_id, bootnodes.all())
         if (problem := port_problem(str(settings.p2p_host), settings.p2p_port)) is not None:
             raise OSError(problem)
         return await Generation.start(number, options, carried, servicer)
@@ -173,6 +182,7 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
         state=StateKeeper(supervisor, membership, bootnodes),
         carried=carried,
         compat=compat,
+        heartbeat=Heartbeat(membership.clock_jumped),
     )
 
 

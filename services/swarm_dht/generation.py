@@ -29,6 +29,7 @@ from swarm_dht.libp2p import (
     P2PHandlerError,
     PeerID,
     dht_pb2,
+    remove_sockets,
 )
 from swarm_dht.servicer import STREAM_NAME, RolloutExchange, read_stream
 from swarm_dht.wire import NAMESPACE, FetchRequest
@@ -221,3 +222,4 @@ async def _end(p2p: Any) -> None:
     control = p2p._client.control if p2p._client is not None else None
     tasks = [task for task in (control and control._read_task, control and control._write_task) if task is not None]
     await asyncio.gather(*tasks, return_exceptions=True)  # their errors are known: the pipe is gone
+    remove_sockets(p2p)

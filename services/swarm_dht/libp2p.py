@@ -55,7 +55,8 @@ from hivemind.utils.multiaddr import Multiaddr  # noqa: E402
 
 __all__ = [
     "DHTID", "P2P", "BytesValue", "DHTNode", "DHTProtocol", "DecodeError", "Multiaddr", "OpenCalls", "P2PContext",
-    "P2PDaemonError", "P2PHandlerError", "PeerID", "ServicerBase", "dht_pb2", "quiet_logs", "use_socket_directory",
+    "P2PDaemonError", "P2PHandlerError", "PeerID", "ServicerBase", "dht_pb2", "quiet_logs",
+    "remove_sockets", "use_socket_directory",
 ]  # fmt: skip
 
 
@@ -81,3 +82,9 @@ class OpenCalls(dict[Any, "asyncio.Future[Any]"]):
 def use_socket_directory(directory: Path) -> None:
     """Where p2pd's control sockets go: a directory that only the daemon may enter."""
     P2P._UNIX_SOCKET_PREFIX = f"/unix{directory}/hivemind-"
+
+
+def remove_sockets(p2p: Any) -> None:
+    """Remove the control sockets of a p2pd that has ended: a killed one leaves them behind."""
+    for maddr in (p2p._daemon_listen_maddr, p2p._client_listen_maddr):
+        Path(str(maddr).removeprefix("/unix")).unlink(missing_ok=True)

@@ -31,6 +31,9 @@ _MAX_CLOCKS = 32
 _REDIALS = 16
 _MAX_ABSENT = 64
 _PINGS = 3
+_REBUILD_SECONDS = 60.0  # reachable bootnodes and no success for this long: p2pd itself is suspect
+_LONGEST_REBUILD_SECONDS = 900.0
+_FAILED_JOINS = 3
 log = get_logger("membership")
 
 
@@ -50,6 +53,9 @@ class Membership:
         self._walk_pause = _FIRST_LOOK_SECONDS
         self._checked_at = 0.0
         self.known: OrderedDict[str, list[str]] = OrderedDict()
+        self._failed_joins = 0  # in a row, with a bootnode that listens
+        self._alone_since = 0.0
+        self._doubt_after = _REBUILD_SECONDS
         self.attempted = 0  # the newest generation that has tried to join
         self.last_remote_success: float | None = None
 
@@ -91,10 +97,28 @@ class Membership:
             self.attempted = max(self.attempted, generation.number)
             if generation.table():
                 self._backoff.reset()
+                self._failed_joins, self._alone_since, self._doubt_after = 0, 0.0, _REBUILD_SECONDS
                 pause = min(_TICK_SECONDS, self._walk_pause)
             else:
                 pause = self._backoff.next()
+                self._doubt(generation)
             await self._pause(pause, generation)
+
+    def clock_jumped(self) -> None:
+        """Our clock moved: what others' clocks said is void, so ask them again."""
+        for peer in self._clocks:
+            self.suspect(peer)
+        self._clocks.clear()
+
+    def _doubt(self, generation: Generation) -> None:
+        """Replace a p2pd that reaches nobody although bootnodes listen: three joins in vain, and a minute alone."""
+        now = time.monotonic()
+        self._alone_since = self._alone_since or now
+        alone = now - max(self._alone_since, generation.started)
+        if self._failed_joins >= _FAILED_JOINS and alone >= self._doubt_after:
+            self._failed_joins, self._alone_since = 0, 0.0
+            self._doubt_after = min(_LONGEST_REBUILD_SECONDS, 2 * self._doubt_after)  # it may not be p2pd's fault
+            self._supervisor.replace(generation, "p2pd reaches nobody although bootnodes listen")
 
     async def _pause(self, seconds: float, generation: Generation) -> None:
         """Wait, but not past the loss of the generation or news about bootnodes."""
@@ -135,6 +159,7 @@ class Membership:
         try:
             if not await answers(entry.bootnode.address):
                 raise ConnectionRefusedError("nobody listens there")
+            self._failed_joins += 1  # until the table says otherwise
             await generation.dial_bootnode(entry.bootnode)
         except CALL_ERRORS as error:
             entry.error = (str(error) or type(error).__name__)[:200]

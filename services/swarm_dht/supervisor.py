@@ -1,7 +1,8 @@
 """Keeps p2pd alive: starts generations, watches the current one, replaces a lost one, redoes what was in flight.
 
-Signs of loss: p2pd's exit, the end of a control task, or two identify probes in a row without an answer (a hung or
-starved p2pd). The old process is killed and waited for before the next starts: two p2pds would share the port.
+Signs of loss: p2pd's exit, the end of a control task, two identify probes in a row without an answer (a hung or
+starved p2pd), or that somebody gave it up (`replace`: it answers, and reaches nobody). The old process is killed and
+waited for before the next starts: two p2pds would share the port.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from swarm_core.log import get_logger
 from swarm_core.runner import Service
@@ -20,8 +21,8 @@ from swarm_dht.generation import CALL_ERRORS, Generation
 
 T = TypeVar("T")
 Start = Callable[[int], Awaitable[Generation]]
-_PROBE_EVERY_SECONDS = 1.5
-_PROBE_SECONDS = 2.0
+_PROBE_EVERY_SECONDS = 0.5
+_PROBE_SECONDS = 1.0
 _PROBES_LOST = 2
 _SETTLED_SECONDS = 30.0  # a generation that lived this long starts the back-off anew
 _MANY_REBUILDS = 5
@@ -37,6 +38,7 @@ class Supervisor:
         self._start = start
         self._backoff = Backoff(0.2, 15.0, rng)
         self._available = asyncio.Event()
+        self._given_up: asyncio.Future[str] | None = None
         self._recent: deque[float] = deque(maxlen=_MANY_REBUILDS + 1)
         self.generation: Generation | None = None
         self.number = 0
@@ -64,6 +66,11 @@ class Supervisor:
             if service.stop.is_set():
                 return
             await self._lost(generation, reason, service)
+
+    def replace(self, generation: Generation, reason: str) -> None:
+        """Give up `generation`, unless it is gone already."""
+        if self.generation is generation and self._given_up is not None and not self._given_up.done():
+            self._given_up.set_result(reason)
 
     async def current(self) -> Generation:
         """The generation now up, or the next one."""
@@ -130,26 +137,35 @@ class Supervisor:
             await service.sleep(self._backoff.next())
 
     async def _watch(self, generation: Generation, service: Service) -> str:
-        watchers = {
+        stopping = asyncio.create_task(service.stop.wait())
+        self._given_up = asyncio.get_running_loop().create_future()
+        watchers: set[asyncio.Future[str]] = {
             asyncio.create_task(generation.died()),
             asyncio.create_task(self._probe(generation)),
+            self._given_up,
         }
-        stopping = asyncio.create_task(service.stop.wait())
+        ends: set[asyncio.Future[Any]] = {*watchers, stopping}
         try:
-            done, _ = await asyncio.wait({*watchers, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return next((task.result() for task in watchers & done), "stopping")
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return next((watcher.result() for watcher in watchers if watcher in done), "stopping")
         finally:
-            for task in (*watchers, stopping):
-                task.cancel()
+            for end in ends:
+                end.cancel()
 
     async def _probe(self, generation: Generation) -> str:
         missed = 0
         while missed < _PROBES_LOST:
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
                     self.listen = await generation.identify()
                 missed = 0
             except CALL_ERRORS:
                 missed += 1
-            await asyncio.sleep(_PROBE_EVERY_SECONDS)
+                if time.monotonic() - began > 2 * _PROBE_SECONDS:
+                    missed = 0  # we stood still ourselves: that says nothing about p2pd
+            if not missed:
+                await asyncio.sleep(_PROBE_EVERY_SECONDS)
+            else:  # a refused connection comes back at once
+                await asyncio.sleep(max(0.0, began + _PROBE_SECONDS - time.monotonic()))
         return "p2pd does not answer"

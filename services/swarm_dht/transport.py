@@ -64,7 +64,8 @@ class SwarmTransport:
 
         async def attempt(generation: Generation) -> bytes:
             until = max(patient_until, generation.started + _PATIENCE_SECONDS)
-            request = FetchRequest(wait=wait, have=memory.mark)
+            # only somebody who had groups lately is worth waiting for: a bootnode never has any
+            request = FetchRequest(wait=wait if memory.data else 0.0, have=memory.mark)
             return await self._attempt(generation, peer, request, end, until)
 
         try:

@@ -23,6 +23,20 @@ from swarm_core.records import GroupBatch, RolloutGroup
 ROOT = Path(__file__).resolve().parents[2]
 _PATH = os.pathsep.join(str(ROOT / part) for part in ("services", "node", "login-proxy", "monitoring"))
 READY_SECONDS = 60.0
+# the daemon, with a wall clock that a file moves
+_WITH_CLOCK = """
+import os, time
+real, path = time.time, {path!r}
+def moved():
+    try:
+        with open(path) as file:
+            return real() + float(file.read() or 0)
+    except OSError:
+        return real()
+time.time = moved
+from swarm_dht.main import main
+main()
+"""
 
 
 def free_port() -> int:
@@ -117,10 +131,13 @@ class Daemon:
         """Run the process; returns at once."""
         (self.directory / "key").mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "swarm_dht.main"], env=self._environment, stderr=log, cwd=self.directory
-            )
+            command = [sys.executable, "-c", _WITH_CLOCK.format(path=str(self.directory / "clock"))]
+            self.process = subprocess.Popen(command, env=self._environment, stderr=log, cwd=self.directory)
         return self
+
+    def set_clock(self, offset: float) -> None:
+        """Move the wall clock of the process by `offset` seconds; a host's own clock cannot be moved in a test."""
+        (self.directory / "clock").write_text(str(offset))
 
     def wait(self, check: Callable[[dict[str, Any]], bool], seconds: float = READY_SECONDS) -> dict[str, Any]:
         """The first status that satisfies `check`."""

@@ -24,14 +24,16 @@ class FakeSwarm:
     def __init__(self, behaviours: dict[str, Behaviour]) -> None:
         self.behaviours = behaviours
         self.asked: list[str] = []
+        self.waits: list[float] = []
         self.most = 0
         self.running = 0
 
     def peers(self) -> list[str]:
         return list(self.behaviours)
 
-    async def fetch(self, peer: str, seconds: float) -> bytes:
+    async def fetch(self, peer: str, seconds: float, wait: float = 0.0) -> bytes:
         self.asked.append(peer)
+        self.waits.append(wait)
         self.running += 1
         self.most = max(self.most, self.running)
         try:
@@ -173,3 +175,26 @@ async def test_age_is_the_older_of_what_is_told_and_what_is_written() -> None:
     swarm = FakeSwarm({"a": _gives(age=1.0, told=50.0)})
     result, _ = await _run(swarm)
     assert result.batches[0][1] == 50.0
+
+
+async def test_no_more_payloads_than_needed() -> None:
+    swarm = FakeSwarm({f"p{number}": _gives(2, after=0.01) for number in range(40)})
+    collector = Collector(swarm, Counters(), random.Random(1))
+    for _ in range(20):
+        result = await collector.collect(CollectRequest(8, 32, 2.0, 600.0))
+        assert result.groups == 8
+    assert len(swarm.asked) == 20 * 4
+
+
+async def test_batches_of_different_sizes_are_still_enough() -> None:
+    swarm = FakeSwarm({f"p{number}": _gives(1 + 5 * (number % 2), after=0.001) for number in range(40)})
+    collector = Collector(swarm, Counters(), random.Random(1))
+    for _ in range(20):
+        assert (await collector.collect(CollectRequest(8, 32, 2.0, 600.0))).groups >= 8
+    assert swarm.most <= 8
+
+
+async def test_the_wait_for_news_is_passed_on_and_leaves_time_for_the_answer() -> None:
+    swarm = FakeSwarm({"a": _gives()})
+    await Collector(swarm, Counters(), random.Random(1)).collect(CollectRequest(1, 32, 1.0, 600.0, wait=5.0))
+    assert 0.4 < swarm.waits[0] <= 0.5

@@ -180,3 +180,44 @@ async def test_what_is_remembered_is_bounded() -> None:
         membership.suspect(f"Qm{number}x")
     assert len(membership.known) == 512
     assert len(membership._suspects) == 512
+
+
+async def test_p2pd_is_doubted_after_a_minute_with_bootnodes_that_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    generation: Any = FakeGeneration()
+    generation.started = now
+    membership = _membership(generation, BOOT)
+    replaced: list[str] = []
+    supervisor: Any = membership._supervisor
+    supervisor.replace = lambda generation, reason: replaced.append(reason)
+    for _ in range(3):
+        await _tick(membership, generation)
+        membership._doubt(generation)
+    assert replaced == []  # three joins failed, but the minute is not over
+    now += 61
+    membership._doubt(generation)
+    assert replaced == ["p2pd reaches nobody although bootnodes listen"]
+    for _ in range(3):
+        await _tick(membership, generation)
+    membership._doubt(generation)
+    now += 100
+    membership._doubt(generation)
+    assert len(replaced) == 1  # the next time it takes twice as long: it may not be p2pd's fault
+    now += 30
+    membership._doubt(generation)
+    assert len(replaced) == 2
+
+
+async def test_a_jump_of_our_clock_makes_others_asked_again() -> None:
+    generation = FakeGeneration()
+    generation.alive = {"Qm2": 3600.0}
+    generation.linked = {"Qm2": []}
+    membership = _membership(generation)
+    await _tick(membership, generation)
+    assert membership.clock_offset == 3600.0
+    generation.alive = {"Qm2": 0.0}
+    membership.clock_jumped()
+    assert membership.clock_offset == 0.0
+    await _tick(membership, generation)
+    assert generation.pinged[-1] == "Qm2"

@@ -170,3 +170,16 @@ async def test_many_rebuilds_are_slowed_down_and_said() -> None:
         assert supervisor.rebuilds == 6
         assert not service.stop.is_set()
         assert supervisor.number == 6
+
+
+async def test_a_generation_that_was_given_up_is_replaced_once() -> None:
+    factory = Factory()
+    async with _running(factory) as (supervisor, _):
+        await _until(lambda: supervisor.number == 1)
+        first: Any = factory.made[0]
+        supervisor.replace(first, "reaches nobody")
+        await _until(lambda: supervisor.number == 2)
+        assert first.killed
+        supervisor.replace(first, "too late")
+        await asyncio.sleep(0.05)
+        assert (supervisor.number, supervisor.rebuilds) == (2, 1)

@@ -41,7 +41,7 @@ async def test_with_a_daemon(daemon: StubDaemon, exchange: Exchange) -> None:
     daemon.batches = [("QmA", 3.5, BATCH.encode()), ("QmB", 0.0, GroupBatch(1, 0.0, (OTHER,)).encode())]
     daemon.rejected = {"stale": 2}
     collected = await exchange.collect(8, 2.5, 600.0)
-    assert daemon.asked == [{"want": 8, "max_peers": 32, "deadline_ms": 2500, "max_age_s": 600.0}]
+    assert daemon.asked == [{"want": 8, "max_peers": 32, "deadline_ms": 2500, "max_age_s": 600.0, "wait_s": 0.0}]
     assert (collected.state, collected.rejected) == ("ready", {"stale": 2})
     found = [(entry.peer_id, entry.age, entry.group) for entry in collected.groups]
     assert found == [("QmA", 3.5, GROUP), ("QmA", 3.5, OTHER), ("QmB", 0.0, OTHER)]

@@ -88,6 +88,7 @@ class Swarm:
         self.collected = Collected("ready")
         self.published: list[GroupBatch] = []
         self.takes = True
+        self.waits: list[float] = []
         self.wanted: list[tuple[int, float, float]] = []
 
     async def status(self) -> DhtStatus | None:
@@ -99,8 +100,9 @@ class Swarm:
         self.published.append(batch)
         return self.takes
 
-    async def collect(self, want: int, seconds: float, max_age: float) -> Collected:
+    async def collect(self, want: int, seconds: float, max_age: float, wait: float = 0.0) -> Collected:
         self.wanted.append((want, seconds, max_age))
+        self.waits.append(wait)
         return self.collected
 
 
