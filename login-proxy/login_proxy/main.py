@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import NoReturn
 
 from login_proxy.settings import LoginSettings
@@ -17,11 +18,17 @@ async def start(service: Service, settings: LoginSettings) -> None:
 
 
 def main() -> NoReturn:
-    """Run the login service."""
+    """Run the login service, or one of its commands."""
     parser = argparse.ArgumentParser(prog="login-proxy", description="Login page, wallet and outbox of a node.")
-    parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help="what to do (default: serve)")
+    parser.add_argument(
+        "command", nargs="?", choices=["serve", "reset-owner"], default="serve",
+        help="serve (default), or reset-owner: forget who owns the node, so that it can be claimed again",
+    )  # fmt: skip
     parser.add_argument(CHECK_FLAG, action="store_true", help="parse the settings and stop")
-    parser.parse_args()
+    if parser.parse_args().command == "reset-owner":
+        from login_proxy.reset_owner import reset_owner
+
+        sys.exit(reset_owner())
     run("login-proxy", LoginSettings, start, parsed=True)
 
 

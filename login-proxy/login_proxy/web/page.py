@@ -20,11 +20,13 @@ from login_proxy.texts import access as texts
 from login_proxy.web.claiming import ClaimPages
 from login_proxy.web.confirming import ConfirmPages
 from login_proxy.web.home import HomePages
+from login_proxy.web.passkeys import PasskeyRoutes
 from login_proxy.web.routes import Access, Route
 from login_proxy.web.security import SecurityPages
 from login_proxy.web.signing_in import SignInPages
 from login_proxy.web.site import Site, go, refuse
 from login_proxy.web.visit import Visit, visit_of
+from login_proxy.web.wallets import WalletRoutes
 
 
 class PageModule(Protocol):
@@ -45,6 +47,8 @@ class Page:
             ClaimPages(self._site),
             SignInPages(self._site),
             ConfirmPages(self._site),
+            PasskeyRoutes(self._site),
+            WalletRoutes(self._site),
             SecurityPages(self._site),
         ]
         self.table: list[Route] = [route for module in modules for route in module.routes()]

@@ -35,6 +35,12 @@ B = TypeVar("B", bound=PeerBody)
 W = TypeVar("W", RegisterBody, RewardBody, WinnerBody, GuessBody, ClaimBody)
 
 
+def reads(model: type[BaseModel]) -> dict[str, Any]:
+    """The body of a route, for `FastAPI.openapi`; tests generate requests from it."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def make_worker_api(node: LoginNode, token: str) -> FastAPI:
     """The ASGI app of the worker API."""
     app = FastAPI(title="RL Swarm worker API", docs_url=None, redoc_url=None, openapi_url=None)
@@ -57,27 +63,27 @@ def make_worker_api(node: LoginNode, token: str) -> FastAPI:
         status: Literal["activated", "pending"] = "activated" if node.wallet is not None else "pending"
         return PlainTextResponse(status)
 
-    @app.post("/api/register-peer")
+    @app.post("/api/register-peer", openapi_extra=reads(RegisterBody))
     async def register_peer(request: Request) -> Response:
         return await _submit(node, request, RegisterBody)
 
-    @app.post("/api/submit-reward")
+    @app.post("/api/submit-reward", openapi_extra=reads(RewardBody))
     async def submit_reward(request: Request) -> Response:
         return await _submit(node, request, RewardBody)
 
-    @app.post("/api/submit-winner")
+    @app.post("/api/submit-winner", openapi_extra=reads(WinnerBody))
     async def submit_winner(request: Request) -> Response:
         return await _submit(node, request, WinnerBody)
 
-    @app.post("/api/guess-answer")
+    @app.post("/api/guess-answer", openapi_extra=reads(GuessBody))
     async def guess_answer(request: Request) -> Response:
         return await _submit(node, request, GuessBody)
 
-    @app.post("/api/claim-reward")
+    @app.post("/api/claim-reward", openapi_extra=reads(ClaimBody))
     async def claim_reward(request: Request) -> Response:
         return await _submit(node, request, ClaimBody)
 
-    @app.post("/api/bet-token-balance")
+    @app.post("/api/bet-token-balance", openapi_extra=reads(PeerBody))
     async def bet_token_balance(request: Request) -> Response:
         body = await _body(node, request, PeerBody)
         if isinstance(body, Response):

@@ -9,6 +9,7 @@ import pytest
 from tests.support.fake_chain import CONTRACT
 
 from login_proxy import keystore
+from login_proxy.access import passwords
 from login_proxy.access.store import AccessStore
 from login_proxy.node import LoginNode
 from login_proxy.node_chain import NodeChain
@@ -23,6 +24,8 @@ PEER = "QmPeerA"
 def make_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., LoginNode]]:
     """Makes services whose own peer is `PEER`."""
     monkeypatch.setattr(keystore, "_ITERATIONS", 2)
+    monkeypatch.setattr(passwords, "_MEMORY_KIB", 64)  # what it costs is tested in test_passwords.py
+    monkeypatch.setattr(passwords, "_PASSES", 1)
     made: list[LoginNode] = []
 
     def make(**overrides: object) -> LoginNode:
