@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
