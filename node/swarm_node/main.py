@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from swarm_node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from swarm_node.board import Board
+    from swarm_node.environment import Environment
     from swarm_node.exchange import Exchange
     from swarm_node.ledger import Ledger
     from swarm_node.model import LoadedModel
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 log = get_logger("worker")
 
 
-async def start(service: Service, settings: NodeSettings) -> None:
+async def start(service: Service, settings: NodeSettings, environments: Sequence[Environment] = ()) -> None:
     """Open the status socket, load model and tasks, resume, run rounds."""
     from swarm_node.board import Board
 
@@ -49,7 +52,7 @@ async def start(service: Service, settings: NodeSettings) -> None:
         settings.state_dir / "history.jsonl",
     )
     serve_unix(service, board.app(), settings.run_dir / "node.sock")
-    worker, progress = await _assemble(service, settings, board)
+    worker, progress = await _assemble(service, settings, board, environments)
     service.spawn("worker", worker.run())
 
     async def save() -> None:
@@ -59,7 +62,9 @@ async def start(service: Service, settings: NodeSettings) -> None:
     service.on_close("checkpoint", save)
 
 
-async def _assemble(service: Service, settings: NodeSettings, board: Board) -> tuple[Worker, Progress]:
+async def _assemble(
+    service: Service, settings: NodeSettings, board: Board, environments: Sequence[Environment]
+) -> tuple[Worker, Progress]:
     # torch and transformers come in here, seconds after bad settings, a damaged ledger or a wrong chain were refused
     from swarm_chain.client import ChainClient
     from swarm_node.exchange import Exchange
@@ -99,7 +104,8 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
         hyper = settings.hyperparameters(name)
     except ValueError as error:
         raise ConfigError(f"The hyperparameters contradict each other: {error}.", "correct .env") from error
-    tasks = await asyncio.to_thread(TaskSet.load, settings.tasks or ("embedded" if name == EMBEDDED else "rgym"))
+    task_set = settings.tasks or ("embedded" if name == EMBEDDED else "rgym")
+    tasks = await asyncio.to_thread(TaskSet.load, task_set, environments)
     trainer = Trainer(loaded.model, hyper, device)
     learner = Learner(
         tasks,
@@ -110,8 +116,8 @@ async def _assemble(service: Service, settings: NodeSettings, board: Board) -> t
         settings.seed,
     )
     store = CheckpointStore(settings.state_dir / "checkpoints")
-    config = hash_config(loaded.identity, hyper.model_dump(), tasks.name, settings.seed)
-    progress = Progress(store, trainer, config, ledger.credited_round(config) + 1)
+    config = hash_config(loaded.identity, hyper.model_dump(), tasks.identity, settings.seed)
+    progress = Progress(store, trainer, config, ledger.credited_round(config) + 1, curriculum=tasks.curriculum)
     await asyncio.to_thread(_write_base, loaded, store.home(config) / BASE)
     resumed = await asyncio.to_thread(progress.resume)
     board.set(
@@ -170,9 +176,9 @@ def _import_heavy() -> None:
     importlib.import_module("transformers.models.auto.modeling_auto")
 
 
-def main() -> None:
-    """Console script."""
-    run("swarm-node", NodeSettings, start)
+def main(environments: Sequence[Environment] = ()) -> None:
+    """Console script. A script of your own may hand over `environments` (docs/tasks.md)."""
+    run("swarm-node", NodeSettings, functools.partial(start, environments=environments))
 
 
 if __name__ == "__main__":

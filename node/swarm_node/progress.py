@@ -8,24 +8,27 @@ cannot be written is told and tried again; training goes on.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
 from swarm_node.checkpoint import CheckpointError, CheckpointStore
+from swarm_node.curriculum import Curriculum
 from swarm_node.sampler import SeenGroups
 from swarm_node.train import Trainer
 from swarm_node.train_state import capture, restore
 
 _SHARE_OF_TIME = 0.05
 _CHEAP_SECONDS = 2.0
-_SEEN = "seen_groups"
+_SEEN, _CURRICULUM = "seen_groups", "curriculum"
 log = get_logger("progress")
 
 
 class Progress:
     """Counts training rounds and saves. `training_round` is the next round to train.
 
-    `seen` is the sampler's position: the external groups that were trained on, which a resumed run must not use again.
+    `seen` is the sampler's position: the external groups that were trained on, which a resumed run must not use again;
+    `curriculum` holds the levels that the next questions are asked at.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class Progress:
         config_hash: str,
         first_round: int,
         seen: SeenGroups | None = None,
+        curriculum: Curriculum | None = None,
     ) -> None:
         self._store = store
         self._trainer = trainer
         self.config_hash = config_hash
         self.seen = seen if seen is not None else SeenGroups()
+        self._curriculum = curriculum
         self._save_seconds = 0.0
         self._saved_at = 0.0
         self._saved_round = -1
@@ -55,7 +60,9 @@ class Progress:
             return None
         try:
             restore(state, self._trainer)
-        except (ValueError, KeyError) as error:
+            if self._curriculum is not None and _CURRICULUM in state.extra:
+                self._curriculum.restore(state.extra[_CURRICULUM])
+        except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"The checkpoint of round {state.round} does not fit this version ({error}).",
                 f"move {self._store.directory / self.config_hash} away to start this model anew",
@@ -88,9 +95,10 @@ class Progress:
             return False
         start = time.monotonic()
         number = self.training_round - 1
-        state = capture(
-            self._trainer, config_hash=self.config_hash, round_number=number, extra={_SEEN: self.seen.digests()}
-        )
+        extra: dict[str, Any] = {_SEEN: self.seen.digests()}
+        if self._curriculum is not None:
+            extra[_CURRICULUM] = self._curriculum.state()
+        state = capture(self._trainer, config_hash=self.config_hash, round_number=number, extra=extra)
         try:
             saved = self._store.save(state, held_out)
         except CheckpointError as error:

@@ -108,7 +108,10 @@ class Learner:
         groups += [
             self._external(group, values) for group, values in zip(external, advantages[len(own) :], strict=True)
         ]
-        return self.trainer.step(groups)
+        metrics = self.trainer.step(groups)
+        for rollout in own:  # after the step: a round that is done again asks the same questions
+            self.tasks.curriculum.observe(rollout.task.dataset, rollout.task.level, rollout.rewards)
+        return metrics
 
     def evaluate(self, questions: int, seed: int, *, greedy: bool = False, generations: int = 4) -> float:
         """Mean reward on held-out questions, sampled (`generations` each) or greedy (one each)."""

@@ -27,7 +27,7 @@ from swarm_node.exchange import Collected, Exchange
 from swarm_node.ledger import Ledger
 from swarm_node.progress import Progress
 from swarm_node.report import Reporter
-from swarm_node.rewards import score_group
+from swarm_node.rewards import has_format, score_group
 from swarm_node.round import Learner, Rollout, mean_reward
 from swarm_node.rounds import CHAIN_TROUBLE, ChainRound, RoundClock
 from swarm_node.sampler import ScoredGroup, draw, verify, winner
@@ -93,6 +93,7 @@ class Worker:
         with self.board.phase("generate"):  # I questions, G completions each, scored by us
             own = await self._compute(learner.roll_out, self._swarm, self.peer_id, number)
         record.own_reward = mean_reward([rollout.rewards for rollout in own])
+        record.format_share = mean_reward([[has_format(c.text) for c in rollout.completions] for rollout in own])
         record.completion_tokens = sum(len(c.ids) for rollout in own for c in rollout.completions)
 
         with self.board.phase("exchange"):  # offer what can teach, ask random peers for theirs

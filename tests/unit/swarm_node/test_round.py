@@ -16,11 +16,12 @@ from swarm_node.hyper import Hyperparameters
 from swarm_node.policy import Policy
 from swarm_node.round import Learner, Rollout, mean_reward
 from swarm_node.sampler import ScoredGroup
-from swarm_node.tasks import DatasetSpec, TaskSet
+from swarm_node.tasks import TaskSet
+from swarm_node.taskset_file import DatasetSpec, TaskSetFile
 from swarm_node.tokens import Prompts
 from swarm_node.train import Trainer
 
-TASKS = TaskSet("sums", (DatasetSpec("chain_sum", 1.0, {"max_terms": 2, "max_digits": 1}),))
+TASKS = TaskSet("sums", TaskSetFile("sums", (DatasetSpec("chain_sum", 1.0, {"max_terms": 2, "max_digits": 1}),)))
 HYPER = Hyperparameters(num_questions=2, num_generations=3, max_completion_length=6, learning_rate=1e-3)
 
 
