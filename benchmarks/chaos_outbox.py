@@ -109,10 +109,10 @@ async def rival(key_file: Path, url: str, count_file: Path) -> None:
     async with ChainClient(ChainSettings(rpc_url=url, coordinator="0x" + "11" * 20)) as client:
         wallet = Wallet(client, key_file.read_bytes())
         while True:
-            nonce, fees = await client.nonce(wallet.address), await client.fees()
-            signed = sign(wallet.account, chain_id=client.chain_id, nonce=nonce, gas=21_000, fees=fees, data=b"",
-                          to=wallet.address)  # fmt: skip
             try:
+                nonce, fees = await client.nonce(wallet.address), await client.fees()
+                signed = sign(wallet.account, chain_id=client.chain_id, nonce=nonce, gas=21_000, fees=fees, data=b"",
+                              to=wallet.address)  # fmt: skip
                 await client.send_raw(signed.raw)
                 if await client.receipt(signed.hash) is not None:
                     mined += 1
@@ -167,12 +167,13 @@ class Attack:
         sockets = ["run/dht.sock", *(f"run/peers/{slot}/dht.sock" for slot in range(1, PEERS))]
         self.daemons = [Daemon(self.login.directory / path, key) for path, key in zip(sockets, self.keys, strict=True)]
         self.together = False
+        self.rival: Rival | None = None
 
     def run(self) -> dict[str, Any]:
         """Everything, then what the chain shows."""
         asyncio.run(self._games())
         self.login.start()
-        rival_process = Rival(self.login, self.chain.rpc_url, self.directory)
+        self.rival = rival_process = Rival(self.login, self.chain.rpc_url, self.directory)
         self.proxy.drop, self.proxy.lose_send_reply = 0.15, 0.5
         faults = Faults(self.proxy, self.seed)
         faults.start()
@@ -180,7 +181,7 @@ class Attack:
         killer = threading.Thread(target=self._kill, daemon=True)
         killer.start()
         self._submit_first()
-        wait_until(lambda: self._delivered("guess") == PEERS * GAMES, 300, pause=0.5)
+        wait_until(lambda: self._delivered("guess") == PEERS * GAMES, 240, pause=0.5)
         asyncio.run(self._reveal())
         self._each(lambda peer: [submit(self.login, "claim-reward", self._of(peer, gameId=game))
                                  for game in range(CLAIMED_GAMES)])  # fmt: skip
@@ -188,6 +189,7 @@ class Attack:
         wait_until(lambda: faults.outages == 2, 120)
         faults.stop()
         rivals = rival_process.stop()
+        self.rival = None
         faulty_seconds = time.monotonic() - started
         self.proxy.drop = self.proxy.lose_send_reply = 0.0
         wait_until(lambda: settled(self.login), 120, pause=0.5)
@@ -208,6 +210,8 @@ class Attack:
         for daemon in self.daemons:
             daemon.close()
         self.proxy.close()
+        if self.rival is not None:
+            self.rival.stop()
 
     def _of(self, peer: int, **more: Any) -> dict[str, Any]:
         return {"orgId": "local", "peerId": self.keys[peer].peer_id, **more}

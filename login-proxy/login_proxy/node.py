@@ -69,6 +69,11 @@ class LoginNode:
         """Whether the node has an owner."""
         return self.access.claimed()
 
+    @property
+    def backup_missing(self) -> bool:
+        """Whether the present identity was never backed up."""
+        return self.vault.backup_missing(self.wallet.address if self.wallet is not None else None)
+
     async def claim(self, method: NewMethod, address: str, user_handle: bytes | None = None) -> bool:
         """Make the owner, with a first way to sign in, and the account. False when somebody was faster."""
         if not self.access.claim(method, user_handle):

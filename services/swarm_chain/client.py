@@ -64,6 +64,10 @@ class ChainClient:
             self._deployment = self._read_deployment()
         return self._deployment.market.lower() or None
 
+    async def prefer_healthy(self) -> None:
+        """Among several RPC URLs, go back to the first one that works and is not behind."""
+        await self.rpc.prefer_healthy()
+
     async def preflight(self) -> None:
         """Look whether this is the right chain and a coordinator lives there; reads the deployment file again.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -15,16 +16,27 @@ from pydantic_core import from_json  # bounds the depth; json overruns the stack
 
 from swarm_chain.abi import contract_error
 from swarm_chain.errors import RpcRefused, WrongChain
-from swarm_core.errors import Unavailable
+from swarm_core.errors import SwarmError, Unavailable
 
 Call = tuple[str, list[Any]]
 
 _CONNECT_SECONDS = 2.0
+_PROBE_SECONDS = 2.0
+_LAG = 3  # blocks that a node may be behind another one
 _REVERT_CODE = 3
 # what nodes answer when they are overloaded or limit the rate: not a refusal of this request
 _BUSY_CODES = frozenset({-32005, 429})
 # what reading a document of another form than expected raises
 _NOT_JSON_RPC = (ValueError, TypeError, KeyError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How one URL fares: its newest block, or else the problem. `url` has no key in it."""
+
+    url: str
+    block: int | None
+    problem: str = ""
 
 
 class Rpc:
@@ -76,6 +88,29 @@ class Rpc:
         if wrong is not None:
             raise wrong
         raise Unavailable(f"The chain's RPC cannot be reached ({'; '.join(reasons)}).")
+
+    async def probe(self) -> list[Probe]:
+        """How each URL fares, in order of preference; asks for chain id and block number, which every node allows."""
+        return list(await asyncio.gather(*(self._probe(url) for url in self._urls)))
+
+    async def prefer_healthy(self) -> None:
+        """Go back to the first URL that works and is not far behind the others. With one URL there is no choice."""
+        if len(self._urls) == 1:
+            return
+        blocks = [probe.block for probe in await self.probe()]
+        newest = max((block for block in blocks if block is not None), default=None)
+        if newest is not None:
+            self._current = next(i for i, block in enumerate(blocks) if block is not None and block >= newest - _LAG)
+
+    async def _probe(self, url: str) -> Probe:
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                chain_id, block = await self._post(url, [("eth_chainId", []), ("eth_blockNumber", [])])
+                if quantity(chain_id) != self._chain_id:
+                    return Probe(_shown(url), None, f"{_shown(url)} serves chain {quantity(chain_id)}")
+                return Probe(_shown(url), quantity(block))
+        except (SwarmError, TimeoutError) as error:
+            return Probe(_shown(url), None, f"{_shown(url)}: {error or 'no answer'}")
 
     async def close(self) -> None:
         """Close pooled connections."""

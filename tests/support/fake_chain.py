@@ -102,6 +102,9 @@ class FakeChain:
 
     # what the outbox asks
 
+    async def prefer_healthy(self) -> None:
+        """There is one RPC."""
+
     async def preflight(self) -> None:
         self.preflights += 1
         self._fail("preflight")

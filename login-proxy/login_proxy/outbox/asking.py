@@ -7,9 +7,11 @@ mean that asking on is a waste of time.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar, cast
 
+from swarm_chain.errors import RpcRefused
 from swarm_core.errors import SwarmError, Unavailable
 
 T = TypeVar("T")
@@ -18,6 +20,8 @@ Question = Callable[[], Awaitable[T]]
 PARALLEL = 8
 _GIVE_UP_AFTER = 6
 _ROUNDS = 6
+_TRIES = 4
+_QUICK_SECONDS = 1.0
 
 
 async def ask_all(questions: Sequence[Question[T]]) -> list[T | Unavailable]:
@@ -46,6 +50,23 @@ async def ask_all(questions: Sequence[Question[T]]) -> list[T | Unavailable]:
         if raised is not None:
             raise raised
     return [cast("T | Unavailable", answer) for answer, _ in results]
+
+
+async def persist(question: Question[T]) -> T:
+    """The answer to one question that a lossy RPC may drop: asked again at once, as long as it fails quickly.
+
+    Only for questions: they change nothing. Raises Unavailable, and everything else, as the last try did.
+    """
+    for _ in range(_TRIES - 1):
+        began = time.monotonic()
+        try:
+            return await question()
+        except RpcRefused:
+            raise
+        except Unavailable:
+            if time.monotonic() - began > _QUICK_SECONDS:  # an outage, not a loss
+                raise
+    return await question()
 
 
 async def ask_until_answered(questions: Sequence[Question[T]]) -> list[T]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from login_proxy.outbox import decide, nonces
-from login_proxy.outbox.asking import ask_all
+from login_proxy.outbox.asking import ask_all, persist
 from login_proxy.outbox.fees import DEFAULT_CAP, within
 from login_proxy.outbox.flight import Flight, Gate, Pass
 from login_proxy.outbox.funds import Shortage, affordable, shortage
@@ -89,7 +89,7 @@ class Delivery:
         """Whether money that was missing a moment ago still is: estimates would only tell the same again."""
         if self.short is None or self._clock() - self._short_at >= REESTIMATE_SECONDS:
             return False
-        still = self.short.after(await self._submitter.balance())
+        still = self.short.after(await persist(self._submitter.balance))
         self.short = still or self.short
         return still is not None
 
@@ -131,10 +131,10 @@ class Delivery:
 
     async def _sign(self, ready: list[tuple[Intent, int]], held: Mapping[int, Intent]) -> list[tuple[int, Attempt]]:
         """Sign what can be paid for on the lowest free nonces and commit; the result may be sent."""
-        mined = await self._submitter.used()
-        fees = within(await self._submitter.fees(), self._fee_cap)
+        mined = await persist(self._submitter.used)
+        fees = within(await persist(self._submitter.fees), self._fee_cap)
         if fees.max_fee > 0:
-            balance = await self._submitter.balance()
+            balance = await persist(self._submitter.balance)
             paid, self.short = affordable([gas for _, gas in ready], fees.max_fee, balance, held.values())
             ready = ready[:paid]
         target = self._store.target
@@ -157,8 +157,8 @@ class Delivery:
     async def _refused(self, intent: Intent, error: ContractError, held_back: set[str], done: Pass) -> None:
         request, reason = intent.request, error.name or str(error)
         try:
-            facts = await facts_about(self._chain, request, self._submitter.address)
-            tip = await self._chain.block()  # not older than the facts
+            facts = await persist(partial(facts_about, self._chain, request, self._submitter.address))
+            tip = await persist(self._chain.block)  # not older than the facts
         except Unavailable as lost:
             done.lost.append(lost)
             return

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from login_proxy.outbox import decide, nonces
-from login_proxy.outbox.asking import ask_all
+from login_proxy.outbox.asking import ask_all, persist
 from login_proxy.outbox.bids import Bids
 from login_proxy.outbox.fate import Doubts
 from login_proxy.outbox.fees import DEFAULT_CAP
@@ -32,7 +32,8 @@ log = get_logger("outbox")
 RESEND_SECONDS = 8.0  # without a receipt for so long, the same bytes go out again
 STUCK_SECONDS = 6.0  # how long a gap in front of our nonces must last before we fill it
 MAX_REVERTS = 5  # mined without effect so often although the node foretold success: given up
-_SEND_FAILURES = 3  # lost sends after which the rest of a pass waits
+_SEND_FAILURES = 8  # lost sends in a row after which the rest of a pass waits
+_SEND_SECONDS = 3.0  # spent on lost sends, after which it waits too
 
 
 class Gate(Protocol):
@@ -114,12 +115,16 @@ class Flight:
 
     async def send(self, signed: list[tuple[int, Attempt]], done: Pass) -> None:
         """Hand bytes that are on disk to the chain, in this order. What is not handed over stays in doubt."""
+        row, spent = 0, 0.0
         for intent, attempt in signed:
+            began = self._clock()
             try:
                 await self._send(intent, attempt, done)
+                row = 0
             except Unavailable as error:
                 done.lost.append(error)
-                if len(done.lost) >= _SEND_FAILURES:
+                row, spent = row + 1, spent + self._clock() - began
+                if row >= _SEND_FAILURES or spent >= _SEND_SECONDS:
                     return
 
     async def unstick(self, done: Pass) -> None:
@@ -129,7 +134,7 @@ class Flight:
         a transfer of nothing to ourselves.
         """
         held = self.held()
-        mined = await self._submitter.used() if held else 0
+        mined = await persist(self._submitter.used) if held else 0
         if not held or not nonces.is_stuck(mined, held.keys()):
             self._stuck_since = None
             return
@@ -204,7 +209,7 @@ class Flight:
 
     async def _mined(self, done: Pass) -> int | None:
         try:
-            return await self._submitter.used()
+            return await persist(self._submitter.used)
         except Unavailable as error:
             done.lost.append(error)
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from login_proxy.outbox.asking import ask_until_answered
+from login_proxy.outbox.asking import ask_until_answered, persist
 from login_proxy.outbox.decide import Facts, same_account
 from login_proxy.outbox.intents import Intent, Kind, Request
 from login_proxy.outbox.ports import Chain
@@ -64,13 +64,13 @@ class ChainWatch:
         seen = self._store.seen()
         if seen is None:
             return False
-        return await self._chain.block_hash(seen.number) != seen.hash
+        return await persist(partial(self._chain.block_hash, seen.number)) != seen.hash
 
     async def look_back(self, account: str) -> list[Intent]:
         """Ask about delivered intents, newest first, until a whole chunk is there; recall the missing ones."""
         missing: list[Intent] = []
         offset = 0
-        mined = await self._chain.nonce(account)
+        mined = await persist(partial(self._chain.nonce, account))
         while True:
             chunk = self._store.delivered(_CHUNK, offset)
             shown = await ask_until_answered([partial(self._still_there, intent, account, mined) for intent in chunk])
@@ -79,7 +79,7 @@ class ChainWatch:
             if not lost or len(chunk) < _CHUNK:
                 break
             offset += _CHUNK
-        tip = await self._chain.block()
+        tip = await persist(self._chain.block)
         self._store.recall([intent.id for intent in missing])
         self._store.remember_seen(Seen(tip.number, tip.hash))
         log.warning("the chain went back", missing=len(missing), tip=tip.number)

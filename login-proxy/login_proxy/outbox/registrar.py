@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
+from login_proxy.outbox.asking import persist
 from login_proxy.outbox.decide import same_account
 from login_proxy.outbox.intents import ParkReason, State, register
 from login_proxy.outbox.ports import Chain
@@ -66,7 +68,7 @@ class Registrar:
         unknown = [p for p in peers if p not in self.registered and p not in self.foreign and p not in self.bound]
         if not peers or (self._clock() < self._next_read and not unknown):
             return
-        owners = await self._chain.owners(peers)
+        owners = await persist(partial(self._chain.owners, peers))
         for peer_id, owner in zip(peers, owners, strict=True):
             await self._see(peer_id, owner)
         settled = all(peer_id in self.registered for peer_id in peers)

@@ -133,11 +133,17 @@ class OutboxStore:
         ).fetchall()
         return [self._intent(row) for row in rows]
 
-    def recent(self, limit: int) -> list[Intent]:
-        """The intents that came in last, newest first."""
-        rows = self._db.execute(
-            "SELECT * FROM intents WHERE target = ? ORDER BY id DESC LIMIT ?", (self._tag, limit)
-        ).fetchall()
+    def recent(self, limit: int, state: State | None = None) -> list[Intent]:
+        """The intents that came in last, newest first; those in `state`, if it is given."""
+        if state is None:
+            rows = self._db.execute(
+                "SELECT * FROM intents WHERE target = ? ORDER BY id DESC LIMIT ?", (self._tag, limit)
+            ).fetchall()
+        else:
+            rows = self._db.execute(
+                "SELECT * FROM intents WHERE target = ? AND state = ? ORDER BY id DESC LIMIT ?",
+                (self._tag, state.value, limit),
+            ).fetchall()
         return [self._intent(row) for row in rows]
 
     def counts(self) -> dict[str, dict[str, int]]:

@@ -10,9 +10,11 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from login_proxy.node_chain import NodeChain
+from login_proxy.outbox.asking import persist
 from login_proxy.outbox.delivery import Delivery
 from login_proxy.outbox.eoa import EoaSubmitter
 from login_proxy.outbox.fees import DEFAULT_CAP
@@ -211,7 +213,8 @@ class Writer:
         return HELD_SECONDS if self._store.has_work() else IDLE_SECONDS
 
     async def _preflight(self) -> None:
-        await self._client.preflight()
+        await self._client.prefer_healthy()
+        await persist(self._client.preflight)
         target = read_target(self._settings)
         if target.contract.lower() != self._client.coordinator:
             raise Unavailable("the deployment changed while it was read")
@@ -220,7 +223,7 @@ class Writer:
             self._retarget(target)
         elif target != self._store.target:  # a market was deployed
             self._store.retarget(target)
-        genesis = await self._client.block_hash(0)
+        genesis = await persist(partial(self._client.block_hash, 0))
         known = self._store.genesis()
         if known is None and genesis is not None:
             self._store.remember_genesis(genesis)

@@ -51,6 +51,8 @@ DHT_STATES = {
 }
 WORKER_SILENT = "The worker does not answer: it is starting, or look at the log of the node service."
 
+CLUE = "game {game}, clue {clue}"
+GAME = "game {game}"
 WEI = 10**18
 
 

@@ -17,9 +17,12 @@ from starlette.responses import Response
 
 from login_proxy.node import LoginNode
 from login_proxy.texts import access as texts
+from login_proxy.web.backup import BackupPages
 from login_proxy.web.claiming import ClaimPages
 from login_proxy.web.confirming import ConfirmPages
 from login_proxy.web.home import HomePages
+from login_proxy.web.identity import IdentityPages
+from login_proxy.web.outbox import OutboxPages
 from login_proxy.web.passkeys import PasskeyRoutes
 from login_proxy.web.routes import Access, Route
 from login_proxy.web.security import SecurityPages
@@ -49,6 +52,9 @@ class Page:
             ConfirmPages(self._site),
             PasskeyRoutes(self._site),
             WalletRoutes(self._site),
+            IdentityPages(self._site),
+            OutboxPages(self._site),
+            BackupPages(self._site),
             SecurityPages(self._site),
         ]
         self.table: list[Route] = [route for module in modules for route in module.routes()]

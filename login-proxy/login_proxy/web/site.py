@@ -45,6 +45,8 @@ class Site:
                 "signed_in": visit.session is not None,
                 "here": visit.request.url.path,
                 "navigation": self.navigation if visit.session is not None or self.open_to_read else [],
+                "moved": self.node.vault.moved,
+                "backup_missing": visit.session is not None and self.node.backup_missing,
                 "fingerprint": self.node.fingerprint if visit.secure else "",
                 **values,
             }

@@ -95,8 +95,8 @@ async def node_view(node: LoginNode) -> NodeView:
         mode=status.mode,
         isolated=[card.name for card in cards if card.dht.label == texts.DHT_STATES["isolated"][0]],
         peers=cards,
-        outbox=[(texts.KINDS[kind.value], _outbox_line(counts.get(kind.value, {}))) for kind in Kind],
-        recent=[_row(intent) for intent in node.store.recent(_RECENT)],
+        outbox=[(texts.KINDS[kind.value], outbox_line(counts.get(kind.value, {}))) for kind in Kind],
+        recent=[outbox_row(intent) for intent in node.store.recent(_RECENT)],
         last_error=status.last_error,
         version=status.version,
     )
@@ -127,7 +127,7 @@ def _worker_lines(view: PeerView) -> dict[str, str]:
     worker = view.worker
     if worker is None:
         return {}
-    since = _span(time.time() - worker.phase_since)
+    since = span(time.time() - worker.phase_since)
     lines = {
         texts.PAGE["phase"]: f"{texts.PHASES[worker.phase]}, {texts.PAGE['since']} {since}",
         texts.PAGE["round"]: str(worker.training_round),
@@ -143,17 +143,19 @@ def _worker_lines(view: PeerView) -> dict[str, str]:
     return lines
 
 
-def _outbox_line(counts: dict[str, int]) -> list[tuple[str, int]]:
+def outbox_line(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """How many of a kind are in each state, in words."""
     return [(texts.OUTBOX_STATES[state.value], counts.get(state.value, 0)) for state in State]
 
 
-def _row(intent: Intent) -> OutboxRow:
+def outbox_row(intent: Intent) -> OutboxRow:
+    """A submission in words."""
     tone = {State.DELIVERED: "good", State.REJECTED: "bad"}.get(intent.state, "warn")
     tx_hash = intent.tx_hash or ""
     return OutboxRow(
         kind=texts.KINDS[intent.request.kind.value],
         peer=peer_name(intent.request.peer_id),
-        round="" if intent.request.kind is Kind.REGISTER else str(intent.request.round),
+        round=_when(intent),
         state=Badge(texts.OUTBOX_STATES[intent.state.value], tone),
         reason=texts.REASONS.get(intent.reason, intent.reason),
         tx_hash=tx_hash,
@@ -161,7 +163,17 @@ def _row(intent: Intent) -> OutboxRow:
     )
 
 
-def _span(seconds: float) -> str:
+def _when(intent: Intent) -> str:
+    request = intent.request
+    if request.kind is Kind.REGISTER:
+        return ""
+    if request.kind is Kind.GUESS:
+        return texts.CLUE.format(game=request.round, clue=request.stage)
+    return texts.GAME.format(game=request.round) if request.kind is Kind.CLAIM else str(request.round)
+
+
+def span(seconds: float) -> str:
+    """A time span in its largest unit."""
     whole = max(int(seconds), 0)
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if whole >= size:

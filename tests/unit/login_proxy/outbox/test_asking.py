@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from login_proxy.outbox import asking
 from login_proxy.outbox.asking import ask_all, ask_until_answered
-from swarm_chain.errors import ContractError, WrongContract
+from swarm_chain.errors import ContractError, RpcRefused, WrongContract
 from swarm_core.errors import Unavailable
 
 
@@ -74,3 +75,33 @@ async def test_it_is_asked_six_times_more_and_not_again() -> None:
     assert await ask_until_answered([question(*[GONE] * 6, 1)]) == [1]
     with pytest.raises(Unavailable):
         await ask_until_answered([question(*[GONE] * 7, 1)])
+
+
+async def test_a_loss_is_asked_again_at_once_and_an_outage_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[BaseException | None] = []
+    clock = iter([float(second) for second in range(100)])
+
+    def question(*failures: BaseException) -> Callable[[], Awaitable[str]]:
+        todo = list(failures)
+
+        async def ask() -> str:
+            asked.append(todo[0] if todo else None)
+            if todo:
+                raise todo.pop(0)
+            return "answer"
+
+        return ask
+
+    lost = Unavailable("lost")
+    assert await asking.persist(question(lost, lost, lost)) == "answer"
+    assert len(asked) == 4
+    for failures in ([lost] * 4, [RpcRefused(-1, "no")], [ContractError("x")]):
+        asked.clear()
+        with pytest.raises(type(failures[0])):
+            await asking.persist(question(*failures))
+        assert len(asked) == len(failures)
+    monkeypatch.setattr(asking.time, "monotonic", lambda: next(clock) * 1.1)
+    asked.clear()
+    with pytest.raises(Unavailable):
+        await asking.persist(question(lost))
+    assert len(asked) == 1

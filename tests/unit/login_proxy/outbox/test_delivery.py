@@ -364,9 +364,9 @@ async def test_when_sends_are_lost_in_a_row_the_rest_waits(
 ) -> None:
     for number in range(1, 10):
         store.put(reward("A", number, 0, 1))
-    chain.script["send_raw"] = [GONE, GONE, GONE]
+    chain.script["send_raw"] = [GONE] * 8
     done = await delivery.step()
-    assert len(done.lost) == 3
+    assert len(done.lost) == 8
     assert chain.sent == []
     await drain(delivery, 2)
     assert store.counts() == {"reward": {"delivered": 9}}
@@ -374,12 +374,12 @@ async def test_when_sends_are_lost_in_a_row_the_rest_waits(
 
 async def test_an_outage_changes_nothing_on_disk(store: OutboxStore, chain: FakeChain, delivery: Delivery) -> None:
     key = store.put(reward("A", 5, 0, 1))[0].key
-    chain.script["nonce"] = [GONE]
+    chain.script["nonce"] = [GONE] * 4
     with pytest.raises(Unavailable):
         await delivery.step()
     assert row(store, key).attempts == ()
     chain.script["estimate_gas"] = [ContractError("InvalidRoundNumber")]
-    chain.script["round_and_stage"] = [GONE]
+    chain.script["round_and_stage"] = [GONE] * 4
     done = await delivery.step()
     assert (done.moved, len(done.lost)) == (False, 1)
     assert (row(store, key).state, row(store, key).tries) == (State.QUEUED, 0)

@@ -1,0 +1,17 @@
+// A chosen backup file becomes the text of the form: a backup as it is, a bare swarm.pem in base64.
+const file = document.getElementById("file");
+const text = document.getElementById("bundle");
+const LONGEST = 12 * 1024;
+
+file?.closest("[hidden]")?.removeAttribute("hidden");
+file?.addEventListener("change", async () => {
+  const chosen = file.files[0];
+  if (!chosen || chosen.size > LONGEST) {
+    text.value = "";
+    return;
+  }
+  const bytes = new Uint8Array(await chosen.arrayBuffer());
+  const ascii = bytes.every((byte) => byte === 9 || byte === 10 || byte === 13 || (byte >= 32 && byte < 127));
+  const characters = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  text.value = ascii ? characters : btoa(characters);
+});
