@@ -93,6 +93,7 @@ async def test_an_old_session_may_read_but_not_what_needs_a_fresh_proof(make_nod
         if route.access is not Access.PROVED:
             continue
         node.access.reset()
+        node.limits = Limits()
         async with browser_of(node) as browser:
             await browser.post("/claim", data=claim_form(node))
             node.access.db.execute("UPDATE sessions SET proved_at = 0")
