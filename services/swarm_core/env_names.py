@@ -52,6 +52,7 @@ PROCESS_NAMES = frozenset(
         "SWARM_MAX_AGE_SECONDS",
         "SWARM_P2P_HOST",
         "SWARM_P2P_PORT",
+        "SWARM_REACHABILITY",
         # judge
         "SWARM_JUDGE_ANSWER_SECONDS",
         "SWARM_JUDGE_HOST",

@@ -140,6 +140,10 @@ class DhtStatus(_Model):
     peers: int = 0
     listen: list[str] = Field(default_factory=list)
     bootnodes: list[BootnodeStatus] = Field(default_factory=list)
+    reachability: Literal["unknown", "public", "private"] = "unknown"
+    guests_hosted: int = Field(0, description="peers behind NAT whose batches this one serves on")
+    guests_known: int = Field(0, description="peers behind NAT that are reached through others")
+    deposits: dict[str, int] = Field(default_factory=dict, description="own batches left with others: taken, failed")
     clock_offset: float = Field(0.0, description="median of the other peers' clocks minus ours, seconds")
     clock_jumps: int = Field(0, description="times the wall clock of the host jumped")
     loop_lag: float = Field(0.0, description="longest delay of the event loop, seconds")

@@ -27,10 +27,13 @@ from swarm_dht.compat.bridge import GenrlBridge
 from swarm_dht.counters import Counters
 from swarm_dht.double import refuse_double
 from swarm_dht.generation import Carried, Generation, P2pdOptions
+from swarm_dht.guests import Guests
 from swarm_dht.heartbeat import Heartbeat
 from swarm_dht.key_file import KEY_NAME
 from swarm_dht.membership import Membership
 from swarm_dht.port import port_problem
+from swarm_dht.reach import Reach, dial_back
+from swarm_dht.routes import Deposits, GuestRoutes
 from swarm_dht.servicer import RolloutExchange
 from swarm_dht.settings import DhtSettings, split
 from swarm_dht.shelf import PublishedGroup, Shelf
@@ -61,6 +64,10 @@ class Daemon:
     carried: Carried
     compat: GenrlBridge | None
     heartbeat: Heartbeat
+    guests: Guests
+    routes: GuestRoutes
+    reach: Reach
+    deposits: Deposits
 
     def start(self, service: Service) -> None:
         """Spawn the tasks that keep it going."""
@@ -75,6 +82,8 @@ class Daemon:
         service.on_close("p2pd", self._close)
         service.spawn("supervisor", self.supervisor.run(service))
         service.spawn("membership", self.membership.run(service))
+        service.spawn("reachability", self.reach.run(service))
+        service.spawn("deposits", self.deposits.run(service))
         service.spawn("heartbeat", self._heartbeat(service, watchdog))
 
     def status(self) -> DhtStatus:
@@ -95,6 +104,10 @@ class Daemon:
             peers=len(table),
             listen=self.supervisor.listen,
             bootnodes=self.bootnodes.status(table),
+            reachability=self.reach.state,
+            guests_hosted=len(self.guests),
+            guests_known=len(self.routes),
+            deposits={"taken": self.deposits.taken, "failed": self.deposits.failed},
             clock_offset=self.membership.clock_offset,
             clock_jumps=self.heartbeat.jumps,
             loop_lag=self.heartbeat.worst_lag,
@@ -144,7 +157,12 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     counters = Counters()
     shelf = Shelf(settings.max_age_seconds)
     gate = Gate(TokenBuckets())
-    servicer = RolloutExchange(shelf, gate)
+    guests = Guests(str(settings.chain_id), settings.max_age_seconds, rng)
+
+    async def dial_caller(caller: str, request: bytes) -> bytes:
+        return await dial_back(await supervisor.current(), caller, request)
+
+    servicer = RolloutExchange(shelf, gate, guests, dial_caller)
     options = P2pdOptions(
         key_path=settings.key_dir / KEY_NAME,
         listen=tuple(f"/ip4/{settings.p2p_host}/{layer}" for layer in _layers(settings.p2p_port)),
@@ -162,7 +180,10 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     bootnodes = Bootnodes(split(settings.bootnodes), key.peer_id)
     supervisor = Supervisor(start, rng)
     membership = Membership(supervisor, bootnodes, key.peer_id, rng)
-    collector = Collector(SwarmTransport(supervisor, membership, counters), counters, rng)
+    reach = Reach(settings.reachability, settings.p2p_port, supervisor, carried, rng)
+    direct = SwarmTransport(supervisor, membership, counters)
+    routes = GuestRoutes(direct, guests, key.peer_id, str(settings.chain_id))
+    collector = Collector(routes, counters, rng)
     compat = None
     if settings.dht_compat == "genrl":
         compat = GenrlBridge(
@@ -183,6 +204,10 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
         carried=carried,
         compat=compat,
         heartbeat=Heartbeat(membership.clock_jumped),
+        guests=guests,
+        routes=routes,
+        reach=reach,
+        deposits=Deposits(key, str(settings.chain_id), shelf, reach, supervisor, rng),
     )
 
 

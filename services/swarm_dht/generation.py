@@ -21,6 +21,7 @@ from swarm_dht.guarded_store import guard_store
 from swarm_dht.libp2p import (
     DHTID,
     P2P,
+    BytesValue,
     DecodeError,
     DHTNode,
     Multiaddr,
@@ -63,6 +64,7 @@ class Carried:
     node_id: Any = None
     storage: Any = None
     guard: StoreGuard = field(default_factory=StoreGuard)
+    client_mode: bool = False  # nobody is sent to us: others could not dial us
 
 
 class Generation:
@@ -90,7 +92,7 @@ class Generation:
         try:
             p2p._client.control._pending_calls = OpenCalls()
             async with asyncio.timeout(_START_SECONDS):
-                node = await DHTNode.create(p2p=p2p, node_id=carried.node_id)
+                node = await DHTNode.create(p2p=p2p, node_id=carried.node_id, client_mode=carried.client_mode)
                 if carried.storage is not None:
                     node.protocol.storage = carried.storage
                 guard_store(node.protocol, carried.guard)
@@ -182,6 +184,18 @@ class Generation:
         stub = RolloutExchange.get_stub(self._p2p, PeerID.from_base58(peer), namespace=NAMESPACE)
         answer = await stub.rpc_fetch(RolloutExchange.request(request), timeout=seconds)
         return bytes(answer.value)
+
+    async def swap(self, peer: str, seconds: float, request: FetchRequest, mine: bytes) -> bytes:
+        """Leave `mine` (a compressed signed batch) with `peer`; its answer is that to `fetch`. Raises CALL_ERRORS."""
+        stub = RolloutExchange.get_stub(self._p2p, PeerID.from_base58(peer), namespace=NAMESPACE)
+        answer = await stub.rpc_swap(RolloutExchange.swap_request(request, mine), timeout=seconds)
+        return bytes(answer.value)
+
+    async def reach(self, peer: str, request: bytes) -> bytes:
+        """What `peer` says to a request of `reach`. Raises one of CALL_ERRORS."""
+        stub = RolloutExchange.get_stub(self._p2p, PeerID.from_base58(peer), namespace=NAMESPACE)
+        answer = await stub.rpc_reach(BytesValue(value=request), timeout=_RPC_SECONDS)
+        return bytes(answer.value[:1])
 
     async def fetch_stream(self, peer: str, seconds: float, request: FetchRequest) -> bytes:
         """The same over a stream, for answers above 1 MiB. Raises one of CALL_ERRORS, or RecordError."""

@@ -12,9 +12,11 @@ import contextlib
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from swarm_core.errors import RecordError
 from swarm_dht.admission import Gate
+from swarm_dht.guests import Guests
 from swarm_dht.libp2p import BytesValue, P2PContext, ServicerBase
 from swarm_dht.shelf import Shelf
 from swarm_dht.wire import BATCH, BUSY, MAX_REPLY_BYTES, NAMESPACE, FetchReply, FetchRequest
@@ -27,14 +29,17 @@ _CHUNK = 64 * 1024
 _LENGTH = struct.Struct(">H")
 _SIZE = struct.Struct(">I")
 _MAX_REQUEST = 256
+DialBack = Callable[[str, bytes], Awaitable[bytes]]
 
 
 class RolloutExchange(ServicerBase):  # type: ignore[misc]
     """Handler of protocol `rlx/1`. hivemind reads the types of `rpc_fetch` from its annotations."""
 
-    def __init__(self, shelf: Shelf, gate: Gate) -> None:
+    def __init__(self, shelf: Shelf, gate: Gate, guests: Guests, dial_back: DialBack) -> None:
         self._shelf = shelf
         self._gate = gate
+        self._guests = guests
+        self._dial_back = dial_back
 
     async def rpc_fetch(self, request: BytesValue, context: P2PContext) -> BytesValue:
         """Our newest fresh batch, in the newest form that the request says the caller reads."""
@@ -43,6 +48,23 @@ class RolloutExchange(ServicerBase):  # type: ignore[misc]
             pass  # a long-poll holds no slot: the shelf bounds how many wait
         version, reply = await self._answer(caller, bytes(request.value), admitted, unary=True)
         return BytesValue(value=reply.encode(version))
+
+    async def rpc_swap(self, request: BytesValue, context: P2PContext) -> BytesValue:
+        """As `rpc_fetch`, from a caller behind NAT that leaves its own signed batch for us to serve on."""
+        caller, raw = str(context.remote_id), bytes(request.value)
+        async with self._gate.enter(caller, _ANSWER_SECONDS) as admitted:
+            asked, mine = _split_swap(raw)
+            if admitted and mine:
+                with contextlib.suppress(RecordError):  # counted by the guests
+                    self._guests.put(caller, mine, time.time())
+        version, reply = await self._answer(caller, asked, admitted, unary=True)
+        return BytesValue(value=reply.encode(version))
+
+    async def rpc_reach(self, request: BytesValue, context: P2PContext) -> BytesValue:
+        """Whether we can dial the caller."""
+        caller = str(context.remote_id)
+        async with self._gate.enter(caller, _ANSWER_SECONDS) as admitted:
+            return BytesValue(value=await self._dial_back(caller, bytes(request.value)) if admitted else b"")
 
     async def stream(self, caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """The same over a stream: request and answer have their lengths in front; the caller hangs up."""
@@ -71,15 +93,34 @@ class RolloutExchange(ServicerBase):  # type: ignore[misc]
             return 1, FetchReply(BUSY)
         if not admitted:
             return request.version, FetchReply(BUSY)
+        if request.author:
+            return request.version, self._guests.answer(request, time.time())
         reply = await self._shelf.answer(request, time.time(), unary=unary)
         if reply.kind == BATCH:
             self._shelf.record_fetch(caller, len(reply.data))
+        if request.version > 1 and len(self._guests):
+            reply = replace(reply, guests=self._guests.told(caller, time.time()))
         return request.version, reply
+
+    @staticmethod
+    def swap_request(request: FetchRequest, mine: bytes) -> BytesValue:
+        """What a caller behind NAT sends."""
+        asked = request.encode()
+        return BytesValue(value=_LENGTH.pack(len(asked)) + asked + mine)
 
     @staticmethod
     def request(request: FetchRequest) -> BytesValue:
         """What a caller sends."""
         return BytesValue(value=request.encode())
+
+
+def _split_swap(raw: bytes) -> tuple[bytes, bytes]:
+    """(request, signed batch) of a swap; what is malformed becomes a malformed request."""
+    if len(raw) < _LENGTH.size:
+        return b"\0", b""
+    (length,) = _LENGTH.unpack_from(raw)
+    at = _LENGTH.size + length
+    return (raw[_LENGTH.size : at], raw[at:]) if length <= _MAX_REQUEST else (b"\0", b"")
 
 
 async def read_stream(

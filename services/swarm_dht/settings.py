@@ -28,6 +28,9 @@ class DhtSettings(SwarmSettings):
     dht_compat: Literal["off", "genrl"] = Field(
         "off", description="Share rollouts with genuine genrl 0.1.11 peers too."
     )
+    reachability: Literal["auto", "public", "private"] = Field(
+        "auto", description="Whether others can dial this node; auto asks them. private: behind NAT, join as a client."
+    )
     max_age_seconds: float = Field(600.0, gt=0, description="Rollout groups older than this count as stale.")
 
     @field_validator("announce")

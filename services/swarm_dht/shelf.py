@@ -8,12 +8,11 @@ Works with records only; the worker puts, other peers take. Times are Unix secon
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from swarm_core.records import GroupBatch, RolloutGroup
-from swarm_dht.wire import BATCH, HAVE_BYTES, LARGE, MAX_UNARY_BYTES, NONE, SAME, FetchReply, FetchRequest, compress
+from swarm_dht.wire import BATCH, LARGE, MAX_UNARY_BYTES, NONE, SAME, FetchReply, FetchRequest, compress, mark_of
 
 _KEPT_ROUNDS = 3
 _KEPT_DIGESTS = 1024
@@ -93,7 +92,7 @@ class Shelf:
             plain = entry.plain if entry is not None and reply.kind == BATCH else b""
             return FetchReply(BATCH, reply.age, plain) if plain else FetchReply(NONE)
         if request.wait and self._polling < _MAX_POLLING and (reply.kind == NONE or self._has(request)):
-            await self._wait_for_news(request.wait)
+            await self._poll(request.wait)
             reply = self.reply(now + request.wait)
         entry = self._newest()
         if entry is None or reply.kind == NONE:
@@ -105,15 +104,26 @@ class Shelf:
             return FetchReply(LARGE, reply.age)
         return FetchReply(BATCH, reply.age, data, encoding)
 
-    async def _wait_for_news(self, seconds: float) -> None:
+    async def _poll(self, seconds: float) -> None:
         self._polling += 1
+        try:
+            await self.wait_for_news(seconds)
+        finally:
+            self._polling -= 1
+
+    async def wait_for_news(self, seconds: float) -> None:
+        """Return when a batch is put, at the latest after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         except TimeoutError:
             return
-        finally:
-            self._polling -= 1
+
+    @property
+    def newest(self) -> GroupBatch | None:
+        """The newest batch with groups, whatever its age."""
+        entry = self._newest()
+        return entry.batch if entry is not None and entry.batch.groups else None
 
     def _has(self, request: FetchRequest) -> bool:
         entry = self._newest()
@@ -152,11 +162,6 @@ class Shelf:
 
     def _newest(self) -> _Entry | None:
         return next(reversed(self._entries.values())) if self._entries else None
-
-
-def mark_of(data: bytes) -> bytes:
-    """By which a caller says that it has this batch already."""
-    return hashlib.sha256(data).digest()[:HAVE_BYTES]
 
 
 def has_advantage(group: RolloutGroup) -> bool:

@@ -13,9 +13,8 @@ from swarm_dht.counters import Counters
 from swarm_dht.generation import CALL_ERRORS, Generation
 from swarm_dht.libp2p import P2PDaemonError, P2PHandlerError
 from swarm_dht.membership import Membership
-from swarm_dht.shelf import mark_of
 from swarm_dht.supervisor import Supervisor
-from swarm_dht.wire import BATCH, NOTHING, SAME, VERSION, FetchReply, FetchRequest, is_large
+from swarm_dht.wire import BATCH, NOTHING, SAME, VERSION, FetchReply, FetchRequest, is_large, mark_of
 
 _LONGEST_COOL_DOWN = 30.0
 _UNSUPPORTED_SECONDS = 600.0
@@ -57,6 +56,13 @@ class SwarmTransport:
 
     async def fetch(self, peer: str, seconds: float, wait: float = 0.0) -> bytes:
         """The raw answer of `peer`, which may hold it for `wait` seconds until there is news. Raises FetchFailed."""
+        memory = self._memory(peer)
+        # only somebody who had groups lately is worth waiting for: a bootnode never has any
+        request = FetchRequest(wait=wait if memory.data else 0.0, have=memory.mark)
+        return self._known(memory, await self.fetch_for(peer, request, seconds))
+
+    async def fetch_for(self, peer: str, request: FetchRequest, seconds: float) -> bytes:
+        """The raw answer of `peer` to `request`. Raises FetchFailed."""
         end = time.monotonic() + seconds
         memory = self._memory(peer)
         lately = memory.answered is not None and time.monotonic() - memory.answered < _RECENT_SECONDS
@@ -64,8 +70,6 @@ class SwarmTransport:
 
         async def attempt(generation: Generation) -> bytes:
             until = max(patient_until, generation.started + _PATIENCE_SECONDS)
-            # only somebody who had groups lately is worth waiting for: a bootnode never has any
-            request = FetchRequest(wait=wait if memory.data else 0.0, have=memory.mark)
             return await self._attempt(generation, peer, request, end, until)
 
         try:
@@ -83,7 +87,7 @@ class SwarmTransport:
         memory.failures, memory.until, memory.answered = 0, 0.0, time.monotonic()
         self._membership.succeeded(peer)
         self._counters.bytes_received += len(answer)
-        return self._known(memory, answer)
+        return answer
 
     def _known(self, memory: _Memory, answer: bytes) -> bytes:
         """`answer`, or what it says that we have; keeps the newest batch of a peer as long as there is room."""

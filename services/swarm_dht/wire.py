@@ -10,6 +10,7 @@ Golden bytes: tests/unit/swarm_dht/test_wire.py.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 from dataclasses import dataclass
@@ -122,14 +123,24 @@ class FetchReply:
         return self.data if self.encoding == RAW else decompress(self.data)
 
 
+def mark_of(data: bytes) -> bytes:
+    """By which a caller says that it has this batch already."""
+    return hashlib.sha256(data).digest()[:HAVE_BYTES]
+
+
 def is_large(raw: bytes) -> bool:
     """Whether the raw answer says to ask over a stream."""
     return len(raw) <= MAX_REPLY_BYTES and raw[:2] == bytes([VERSION, LARGE])
 
 
+def pack(data: bytes) -> bytes:
+    """A zstd frame that tells its size."""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+
+
 def compress(data: bytes) -> tuple[bytes, int]:
     """(bytes, encoding): with zstd when that is smaller."""
-    packed = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+    packed = pack(data)
     return (packed, ZSTD) if len(packed) < len(data) else (data, RAW)
 
 

@@ -86,9 +86,19 @@ def group(seed: int, rewards: tuple[float, ...] = (0.0, 1.0), size: int = 10) ->
 class Daemon:
     """One daemon below `directory`; started by `start`, ended by `close`."""
 
-    def __init__(self, directory: Path, bootnodes: str = "", port: int | None = None, **environment: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        bootnodes: str = "",
+        port: int | None = None,
+        namespace: str = "",
+        host: str = "127.0.0.1",
+        **environment: str,
+    ) -> None:
         self.directory = directory
         self.port = port or free_port()
+        self.host = host  # where others reach it
+        self._prefix = ["ip", "netns", "exec", namespace] if namespace else []
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(directory / "run" / "dht.sock")), base_url="http://dht", timeout=30
@@ -98,7 +108,7 @@ class Daemon:
             "PYTHONPATH": _PATH,
             "SWARM_RUN_DIR": str(directory / "run"),
             "SWARM_KEY_DIR": str(directory / "key"),
-            "SWARM_P2P_HOST": "127.0.0.1",
+            "SWARM_P2P_HOST": "0.0.0.0" if namespace else host,
             "SWARM_P2P_PORT": str(self.port),
             "SWARM_BOOTNODES": bootnodes,
             "SWARM_LOG_LEVEL": "debug",
@@ -125,14 +135,16 @@ class Daemon:
     @property
     def address(self) -> str:
         """Its multiaddr with the peer id."""
-        return f"/ip4/127.0.0.1/tcp/{self.port}/p2p/{self.status()['peer_id']}"
+        return f"/ip4/{self.host}/tcp/{self.port}/p2p/{self.status()['peer_id']}"
 
     def start(self) -> Daemon:
         """Run the process; returns at once."""
         (self.directory / "key").mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as log:
             command = [sys.executable, "-c", _WITH_CLOCK.format(path=str(self.directory / "clock"))]
-            self.process = subprocess.Popen(command, env=self._environment, stderr=log, cwd=self.directory)
+            self.process = subprocess.Popen(
+                [*self._prefix, *command], env=self._environment, stderr=log, cwd=self.directory
+            )
         return self
 
     def set_clock(self, offset: float) -> None:

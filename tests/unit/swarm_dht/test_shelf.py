@@ -10,8 +10,8 @@ from dataclasses import replace
 from tests.support.daemons import group
 
 from swarm_core.records import GroupBatch, RolloutGroup
-from swarm_dht.shelf import Shelf, has_advantage, mark_of
-from swarm_dht.wire import BATCH, LARGE, NONE, RAW, SAME, ZSTD, FetchReply, FetchRequest
+from swarm_dht.shelf import Shelf, has_advantage
+from swarm_dht.wire import BATCH, LARGE, NONE, RAW, SAME, ZSTD, FetchReply, FetchRequest, mark_of
 
 NOW = 1_795_000_000.0
 
