@@ -104,6 +104,13 @@ class Exchange:
             return False
         return True
 
+    async def sign_judge_request(self, audience: str, digest: str, issued_at: int, nonce: str) -> dict[str, str]:
+        """The peer's public key and signature under a request to a judge. Raises Unavailable and Refused."""
+        body = {"audience": audience, "digest": digest, "issued_at": issued_at, "nonce": nonce}
+        path = "/v1/sign-judge-request"
+        answer = (await self._client.request("POST", path, deadline=_STATUS_SECONDS, json=body)).json()
+        return {name: str(answer[name]) for name in ("public_key", "signature")}
+
     async def close(self) -> None:
         """Close the connection pool."""
         await self._client.close()

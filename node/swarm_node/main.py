@@ -84,6 +84,7 @@ async def _assemble(
 
     from swarm_node.checkpoint import BASE, CheckpointStore, hash_config
     from swarm_node.device import choose_device
+    from swarm_node.judging.setup import make_host_work
     from swarm_node.model import EMBEDDED, load, resolve_name
     from swarm_node.policy import Policy
     from swarm_node.progress import Progress
@@ -151,6 +152,11 @@ async def _assemble(
         await pusher.check()
         service.spawn("hub", pusher.run(service))
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter)
+    worker.host_work = make_host_work(
+        settings, learner, device, chain, exchange, lambda: worker.peer_id, lambda: settings.play_market == 1
+    )
+    if worker.host_work is not None:
+        worker.host_work.start(service)
     return worker, progress
 
 

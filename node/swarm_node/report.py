@@ -9,13 +9,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from swarm_core.client import ServiceClient
-from swarm_core.errors import Refused, SwarmError, Unavailable
+from swarm_core.errors import Refused, SwarmError
 from swarm_core.log import get_logger
 from swarm_node.ledger import Ledger, Report
+from swarm_node.login_client import LoginClient
 
-_ORG = "local"
-_CALL_SECONDS = 2.0
 _MOST_AT_ONCE = 50
 _NEVER_TAKEN = frozenset({400, 409, 422})  # the report itself is wrong; 401, 403 and 404 can heal
 log = get_logger("report")
@@ -25,12 +23,10 @@ class Reporter:
     """Delivers the ledger's reports. `reachable` says whether the login service answered last time."""
 
     def __init__(self, url: str, token_file: Path, ledger: Ledger, every_seconds: int) -> None:
-        self._url = url
-        self._token_file = token_file
+        self._login = LoginClient(url, token_file)
         self._ledger = ledger
         self._every = every_seconds
         self._last = 0.0
-        self._client: ServiceClient | None = None
         self.reachable = False
 
     def due(self) -> bool:
@@ -63,44 +59,22 @@ class Reporter:
     async def _hand_over(self, report: Report) -> None:
         if report.reward is not None:
             body = {
-                "orgId": _ORG,
                 "roundNumber": report.round,
                 "stageNumber": report.stage,
                 "reward": report.reward,
                 "peerId": report.peer_id,
             }
-            await self._post("submit-reward", body)
+            await self._login.post("submit-reward", body)
         if report.winners:
-            vote = {"orgId": _ORG, "roundNumber": report.round, "winners": report.winners, "peerId": report.peer_id}
+            vote = {"roundNumber": report.round, "winners": report.winners, "peerId": report.peer_id}
             try:
-                await self._post("submit-winner", vote)
+                await self._login.post("submit-winner", vote)
             except Refused as error:
                 if error.status not in _NEVER_TAKEN:
                     raise
                 log.warning(
                     "vote refused", round=report.round, error=str(error)
                 )  # the reward is in: only the vote is lost
-
-    async def _post(self, path: str, body: dict[str, object]) -> None:
-        if self._client is None:
-            self._client = ServiceClient(self._url, token=self._token())
-        # idempotent by its key (kind, peer, round, stage): a repeated call answers the same row
-        headers = {"prefer": "respond-async"}
-        try:
-            await self._client.request("POST", f"/api/{path}", deadline=_CALL_SECONDS, json=body, headers=headers)
-        except Refused as error:
-            if error.status == 401:  # the login service has a new token: read it again next time
-                await self.close()
-            raise
-
-    def _token(self) -> str:
-        try:
-            token = self._token_file.read_text().strip()
-        except OSError as error:
-            raise Unavailable(f"the token {self._token_file} cannot be read yet ({error.strerror})") from error
-        if not token:
-            raise Unavailable(f"the token {self._token_file} is empty")
-        return token
 
     def _changed(self, error: SwarmError | None) -> None:
         if (error is None) != self.reachable:
@@ -112,6 +86,4 @@ class Reporter:
 
     async def close(self) -> None:
         """Close the connection pool."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._login.close()

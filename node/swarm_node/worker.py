@@ -24,6 +24,8 @@ from swarm_core.runner import Service
 from swarm_core.status import DhtStatus, RoundRecord, UsedGroup
 from swarm_node.board import Board
 from swarm_node.exchange import Collected, Exchange
+from swarm_node.judging.client import Asking
+from swarm_node.judging.host_work import HostWork
 from swarm_node.ledger import Ledger
 from swarm_node.progress import Progress
 from swarm_node.report import Reporter
@@ -69,6 +71,7 @@ class Worker:
         self.clock = clock
         self.ledger = ledger
         self.reporter = reporter
+        self.host_work: HostWork | None = None
         self.peer_id = ""
         self.seen = progress.seen
         self._swarm = f"{settings.chain_id}"
@@ -131,6 +134,10 @@ class Worker:
 
         with self.board.phase("submit"):
             await self._submit(now, record.own_reward, external)
+
+        if self.host_work is not None:
+            with self.board.phase("evaluate"):  # the judge's question, a bet on the market
+                await self._for_the_host(self.host_work, now, number)
 
     async def _guarded(self, now: ChainRound | None) -> None:
         number = self.progress.training_round
@@ -208,6 +215,12 @@ class Worker:
             except OSError as error:
                 log.error("report not written, its reward stays pending", error=str(error))
         await self.reporter.deliver()
+
+    async def _for_the_host(self, work: HostWork, now: ChainRound | None, number: int) -> None:
+        steps, model = self.settings.judge_steps, self.board.status.model
+        ask = now is not None and steps > 0 and number % steps == 0
+        await work.step(self._compute, Asking(self.peer_id, now.round, model) if ask and now is not None else None)
+        self.board.set(judge=work.judge_status(), market=work.market_status())
 
     async def _registered(self, peers: set[str]) -> set[str]:
         """Which of `peers` the contract knows; a vote for anybody else would be refused."""

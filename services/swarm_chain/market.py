@@ -115,6 +115,14 @@ class MarketClient:
         ((amount, choice),) = await self._batch([("guessOf(uint256,uint256,string)", game, round_index, peer_id)])
         return Bet(choice=int(choice), amount=int(amount)) if amount else None
 
+    async def holding(self, game: int, choice: int, peer_id: str) -> tuple[int, int]:
+        """Tokens of a choice that the peer holds, and all of them."""
+        held, supply = await self._batch(
+            [("choiceTokenBalance(uint256,uint256,string)", game, choice, peer_id),
+             ("choiceSupply(uint256,uint256)", game, choice)]
+        )  # fmt: skip
+        return int(held[0]), int(supply[0])
+
     async def spent(self, game: int, peer_id: str) -> int:
         """What the peer bet in a game, all rounds together."""
         return int(await self._read("betTokensSpent(uint256,string)", game, peer_id))

@@ -57,6 +57,73 @@ class RoundRecord(_Model):
     seconds: dict[str, float] = Field(default_factory=dict, description="per phase")
 
 
+class MarketBet(_Model):
+    """A bet of this peer. `belief`: the model's probability of its choice among all; `odds`: payout per token at that
+    moment if nobody bet any more."""
+
+    clue: int
+    choice: int
+    stake: int
+    belief: float = 0.0
+    odds: float | None = None
+    decided_at: float = 0.0
+    state: Literal["decided", "handed_over", "placed", "missed", "refused"] = "decided"
+    reason: str = ""
+
+
+class MarketGame(_Model):
+    """A game of the prediction market in which this peer bet."""
+
+    game: int
+    clue: str = Field("", description="the newest clue bet on")
+    choices: list[str] = Field(default_factory=list)
+    bets: list[MarketBet] = Field(default_factory=list)
+    status: str = Field("open", description="open, closed, revealed or refundable, as the chain says")
+    answer: int | None = None
+    spent: int = 0
+    claimable: int = 0
+    claimed: bool = False
+    payout: int = Field(0, description="what was claimed")
+
+
+class MarketStatus(_Model):
+    """This peer on the prediction market. `profit` is what was paid out less what was bet, over games that are over."""
+
+    market: str = ""
+    peer_id: str = ""
+    playing: bool = False
+    settled_before: int = Field(0, description="earlier games are claimed or have nothing to claim")
+    games: list[MarketGame] = Field(default_factory=list)
+
+    @property
+    def unclaimed(self) -> int:
+        """Bet tokens that can be claimed and are not."""
+        return sum(game.claimable for game in self.games if not game.claimed)
+
+    @property
+    def profit(self) -> int:
+        """Paid out, or payable, less bet."""
+        over = [game for game in self.games if game.status in ("revealed", "refundable")]
+        return sum((game.payout if game.claimed else game.claimable) - game.spent for game in over)
+
+
+class JudgedAnswer(_Model):
+    """A question of the judge that this peer answered."""
+
+    round: int
+    score: float
+    at: float
+
+
+class JudgeStatus(_Model):
+    """This peer at the judge. `reachable` is None until it was asked."""
+
+    url: str = ""
+    reachable: bool | None = None
+    refused: str = ""
+    answers: list[JudgedAnswer] = Field(default_factory=list)
+
+
 class NodeStatus(_Model):
     """The worker, `node.sock /v1/status`."""
 
@@ -96,6 +163,8 @@ class NodeStatus(_Model):
     hub_error: str = ""
     memory_rss: int = 0
     last_error: str = ""
+    judge: JudgeStatus = Field(default_factory=JudgeStatus)
+    market: MarketStatus = Field(default_factory=MarketStatus)
 
 
 class BootnodeStatus(_Model):

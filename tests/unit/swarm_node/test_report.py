@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from swarm_core.client import Breaker, ServiceClient
+from swarm_node import login_client as login_client_module
 from swarm_node import report as report_module
 from swarm_node.ledger import Ledger
 from swarm_node.report import Reporter
@@ -45,8 +46,8 @@ def login(monkeypatch: pytest.MonkeyPatch) -> LoginService:
     def client(url: str, *, token: str) -> ServiceClient:
         return ServiceClient(url, token=token, transport=httpx.MockTransport(service), breaker=Breaker(limit=10**9))
 
-    monkeypatch.setattr(report_module, "ServiceClient", client)
-    monkeypatch.setattr(report_module, "_CALL_SECONDS", 0.05)
+    monkeypatch.setattr(login_client_module, "ServiceClient", client)
+    monkeypatch.setattr(login_client_module, "_CALL_SECONDS", 0.05)
     return service
 
 
