@@ -45,6 +45,8 @@ def main() -> None:
         write("build", solve(["--constraint", str(constraints)], cpu=True, source=backend))
         peer = ROOT / "tests" / "interop" / "genrl.in"
         write("interop", solve(["--no-deps"], cpu=False, source=peer))
+        genrl = solve([], cpu=True, source=ROOT / "benchmarks" / "genrl.in")
+        write("genrl", portable_torch(genrl, torch_hashes))
         write("source", blocks(dev, [*source_only(pins(dev)), "setuptools"]))
 
 

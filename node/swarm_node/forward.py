@@ -1,4 +1,4 @@
-"""The forward pass of training: log-probabilities of a packed micro-batch's completions.
+"""The forward pass of training: objective and log-probabilities of a packed micro-batch's completions.
 
 Works with `packing` and `head`.  Models that our attention does not know get padded rows instead, at a higher cost.
 """
@@ -11,17 +11,17 @@ import torch
 
 from swarm_node import attention
 from swarm_node.device import DeviceChoice
-from swarm_node.head import selected_logprobs
+from swarm_node.head import Objective, Scored, score
 from swarm_node.packing import PackedBatch
 
 
-def completion_logprobs(
-    model: Any, batch: PackedBatch, device: DeviceChoice, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability and entropy (without gradient) of each of the batch's M completion tokens, in order."""
+def score_completions(
+    model: Any, batch: PackedBatch, device: DeviceChoice, temperature: float, objective: Objective | None
+) -> Scored:
+    """Log-probability and entropy of each of the batch's M completion tokens, in order, and the objective over them."""
     longest = max(len(row.prompt_ids) + len(row.completion_ids) for row in batch.rows)
     if attention.unsupported_reason(model, longest) is not None:
-        return _padded(model, batch, device, temperature)
+        return _padded(model, batch, device, temperature, objective)
     with device.autocast():
         hidden = model.base_model(
             input_ids=batch.input_ids,
@@ -32,12 +32,13 @@ def completion_logprobs(
             layout=batch.layout,
         ).last_hidden_state[0]
     chosen = hidden.index_select(0, batch.predictor).to(device.compute_dtype if device.autocast_dtype else hidden.dtype)
-    return selected_logprobs(chosen, model.get_output_embeddings().weight, batch.targets, temperature)
+    output = model.get_output_embeddings()
+    return score(chosen, output.weight, output.bias, batch.targets, temperature, objective)
 
 
 def _padded(
-    model: Any, batch: PackedBatch, device: DeviceChoice, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+    model: Any, batch: PackedBatch, device: DeviceChoice, temperature: float, objective: Objective | None
+) -> Scored:
     """The same from right-padded rows and the model's own attention and head (which may scale or cap its logits)."""
     where = batch.input_ids.device
     width = max(len(row.prompt_ids) + len(row.completion_ids) for row in batch.rows)
@@ -53,7 +54,9 @@ def _padded(
         logits = model(input_ids=ids.to(where), attention_mask=mask.to(where), use_cache=False).logits
     scaled = logits[predicts.to(where)]
     scaled = (scaled if scaled.dtype == torch.float64 else scaled.float()) / temperature
-    logprobs = scaled.log_softmax(-1)
+    distribution = scaled.log_softmax(-1)
+    logprobs = distribution.gather(1, batch.targets[:, None])[:, 0]
+    loss = logprobs.new_zeros(()) if objective is None else objective(logprobs, slice(None)).sum()
     with torch.no_grad():
-        entropy = -(logprobs.exp() * logprobs).sum(-1)
-    return logprobs.gather(1, batch.targets[:, None])[:, 0], entropy
+        entropy = -(distribution.exp() * distribution).sum(-1)
+    return Scored(loss, logprobs.detach(), entropy)

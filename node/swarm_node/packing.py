@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from swarm_node.attention import SharedPromptLayout
+from swarm_node import layout as layouts
+from swarm_node.layout import SharedPromptLayout, Spans
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,11 @@ def plan(rows: Sequence[Row], max_tokens: int) -> list[list[Row]]:
     return batches
 
 
-def pack(rows: Sequence[Row], device: torch.device) -> PackedBatch:
-    """Tensors of one micro-batch.  Order of the packed tokens: for each group its prompt, then its completions."""
+def pack(rows: Sequence[Row], device: torch.device, dtype: torch.dtype = torch.float32) -> PackedBatch:
+    """Tensors of one micro-batch, whose attention computes in `dtype`.
+
+    Order of the packed tokens: for each group its prompt, then its completions.
+    """
     ids: list[int] = []
     positions: list[int] = []
     prompt_starts: list[int] = []
@@ -108,7 +112,7 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedBatch:
 
     starts, prompts = torch.tensor(prompt_starts), torch.tensor(prompt_lengths)
     own, own_lengths, of_row = torch.tensor(own_starts), torch.tensor(lengths), torch.tensor(prompt_of_row)
-    layout = _layout(starts, prompts, own, own_lengths, of_row, len(ids))
+    spans = Spans(prompt_starts, prompt_lengths, own_starts, lengths, prompt_of_row)
 
     # target t of a row is predicted by the token before it: the prompt's last token for the first
     last_of_prompt = (starts + prompts - 1)[of_row]
@@ -123,49 +127,11 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedBatch:
     return PackedBatch(
         input_ids=torch.tensor([ids], device=device),
         position_ids=torch.tensor([positions], device=device),
-        layout=SharedPromptLayout(**{name: value.to(device) for name, value in vars(layout).items()}),
+        layout=layouts.build(spans, len(ids), device, dtype),
         predictor=predictor.to(device),
         targets=torch.tensor([token for row in rows for token in row.completion_ids], device=device),
         advantages=per_token([row.advantage for row in rows]),
         weights=per_token([row.token_weight for row in rows]),
         old_logprobs=torch.tensor([value for values in old for value in values], dtype=torch.float64, device=device),
         rows=tuple(rows),
-    )
-
-
-def _layout(
-    starts: torch.Tensor,
-    prompts: torch.Tensor,
-    own: torch.Tensor,
-    lengths: torch.Tensor,
-    of_row: torch.Tensor,
-    total: int,
-) -> SharedPromptLayout:
-    """Indices from the first packed token and length of each prompt [n] and completion [R]."""
-    in_prompt = torch.arange(int(prompts.max()))
-    in_own = torch.arange(int(lengths.max()))
-    prompt_real = in_prompt < prompts[:, None]
-    own_real = in_own < lengths[:, None]
-    prompt_index = torch.where(prompt_real, starts[:, None] + in_prompt, 0)
-    own_index = torch.where(own_real, own[:, None] + in_own, 0)
-
-    causal = in_own[:, None] >= in_own  # padding is on the right: real tokens see real ones only
-    rows, width = len(own), len(in_own)
-    mask = torch.cat(
-        [
-            prompt_real[of_row][:, None, :].expand(rows, width, -1),
-            causal[None].expand(rows, -1, -1),
-        ],
-        dim=-1,
-    )
-    restore = torch.empty(total, dtype=torch.long)
-    flat = torch.arange(prompt_index.numel() + own_index.numel())
-    restore[prompt_index[prompt_real]] = flat[: prompt_index.numel()].view_as(prompt_index)[prompt_real]
-    restore[own_index[own_real]] = flat[prompt_index.numel() :].view_as(own_index)[own_real]
-    return SharedPromptLayout(
-        prompt_index=prompt_index,
-        own_index=own_index,
-        key_index=torch.cat([prompt_index[of_row], own_index], dim=1),
-        key_mask=mask[:, None],
-        restore=restore,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from swarm_core.log import get_logger
-from swarm_node import attention, hf_generate
+from swarm_node import attention, decoder, hf_generate
 from swarm_node.device import DeviceChoice
 from swarm_node.hyper import Hyperparameters
 from swarm_node.kv_cache import preallocated_cache, take_rows
@@ -48,6 +48,7 @@ class Policy:
         self._device = device
         self._hyper = hyper
         self._end_ids = end_token_ids(model, tokenizer)
+        self._end_tensor = torch.tensor(self._end_ids, device=device.device)
         self._fallback_logged = False
 
     @torch.no_grad()
@@ -99,7 +100,6 @@ class Policy:
         input_ids = torch.tensor([[0] * (width - len(ids)) + ids for ids in prompts], device=device)
         pads = torch.tensor([width - len(ids) for ids in prompts], device=device)
         uniforms = uniforms.to(device)
-        end_ids = torch.tensor(self._end_ids, device=device)
 
         config = self._model.config.get_text_config()
         cache = preallocated_cache(config.num_hidden_layers, width + limit, self._device.compute_dtype)
@@ -116,6 +116,8 @@ class Policy:
         expand = torch.arange(len(prompts), device=device).repeat_interleave(num_generations)
         take_rows(cache, expand)
         logits, pads, visible = logits[expand], pads[expand], visible[expand]
+        decode = decoder.make(self._model, self._device.compute_dtype, width + limit)
+        hidden = _score_mask(visible, self._device.compute_dtype) if width > min(map(len, prompts)) else None
         active = torch.arange(len(expand), device=device)  # original row of each running row
         finished = torch.zeros(len(expand), dtype=torch.bool, device=device)
         tokens = torch.zeros(len(expand), limit, dtype=torch.long, device=device)
@@ -123,13 +125,13 @@ class Policy:
         check_every = CUDA_CHECK_EVERY if device.type == "cuda" else 1
 
         for step in range(limit):
-            scaled = logits.float() / hyper.temperature
-            token = scaled.argmax(-1) if greedy else draw(scaled, uniforms[step, active], hyper.top_p, hyper.top_k)
+            scaled = logits.float() if hyper.temperature == 1.0 else logits.float() / hyper.temperature
+            token, logprob = draw(scaled, None if greedy else uniforms[step, active], hyper.top_p, hyper.top_k)
             tokens[active, step] = token
-            logprobs[active, step] = scaled.gather(1, token[:, None])[:, 0] - scaled.logsumexp(-1)
+            logprobs[active, step] = logprob
             if step + 1 == limit:
                 break
-            finished |= torch.isin(token, end_ids)
+            finished |= self._ended(token, step, active)
             if (step + 1) % check_every == 0:
                 done = int(finished.sum())
                 if done == len(active):
@@ -138,12 +140,20 @@ class Policy:
                     keep = (~finished).nonzero()[:, 0]
                     take_rows(cache, keep)
                     active, token, pads, visible = active[keep], token[keep], pads[keep], visible[keep]
+                    hidden = None if hidden is None else hidden[keep]
                     finished = finished[keep]
             filled = width + step + 1
-            logits = self._forward(
-                token[:, None], (width + step - pads)[:, None], visible[:, None, None, :filled], cache
-            )
+            positions = width + step - pads
+            if decode is not None:
+                logits = decode.step(token, positions, None if hidden is None else hidden[..., :filled], cache)
+            else:
+                mask = visible[:, None, None, :filled]
+                logits = self._forward(token[:, None], positions[:, None], mask, cache)
         return tokens, logprobs
+
+    def _ended(self, token: torch.Tensor, step: int, active: torch.Tensor) -> torch.Tensor:
+        """Which rows [B] end with `token` [B], their token number `step`; `active` [B] are the rows' numbers."""
+        return torch.isin(token, self._end_tensor)
 
     def _forward(
         self, input_ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any
@@ -172,6 +182,11 @@ class Policy:
             Completion(ids, values[: len(ids)], text, ids[-1] in ends)
             for ids, values, text in zip(cut, logprobs, texts, strict=True)
         ]
+
+
+def _score_mask(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to attention scores [B, 1, 1, S]: -inf for padding."""
+    return torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, float("-inf"))[:, None, None]
 
 
 def end_token_ids(model: Any, tokenizer: Any) -> Sequence[int]:

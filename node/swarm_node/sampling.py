@@ -9,12 +9,20 @@ from __future__ import annotations
 import torch
 
 
-def draw(logits: torch.Tensor, uniforms: torch.Tensor, top_p: float = 1.0, top_k: int = 0) -> torch.Tensor:
-    """Token of each row: logits [B, V], already divided by the temperature, uniforms [B] in [0, 1) → [B].
+def draw(
+    logits: torch.Tensor, uniforms: torch.Tensor | None, top_p: float = 1.0, top_k: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token of each row and its log-probability: logits [B, V], divided by the temperature, uniforms [B] → [B], [B].
 
-    `top_k` (0: off) keeps the most likely tokens, then `top_p` the smallest set that reaches that probability.
+    Uniforms are in [0, 1); None takes the most likely token. `top_k` (0: off) keeps the most likely tokens, then
+    `top_p` the smallest set that reaches that probability. The log-probability is that of the whole softmax.
     """
-    probabilities = logits.float().softmax(-1)
+    probabilities = logits.softmax(-1)
+    token = logits.argmax(-1) if uniforms is None else _choose(probabilities, uniforms, top_p, top_k)
+    return token, probabilities.gather(1, token[:, None])[:, 0].log()
+
+
+def _choose(probabilities: torch.Tensor, uniforms: torch.Tensor, top_p: float, top_k: int) -> torch.Tensor:
     if top_k == 0 and top_p == 1.0:
         return _invert(probabilities, uniforms)
     ordered, tokens = probabilities.sort(dim=-1, descending=True)

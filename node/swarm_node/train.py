@@ -17,9 +17,9 @@ import torch
 
 from swarm_core.log import get_logger
 from swarm_node.device import DeviceChoice
-from swarm_node.forward import completion_logprobs
+from swarm_node.forward import score_completions
 from swarm_node.hyper import Hyperparameters
-from swarm_node.loss import BatchSize, token_losses, token_weight
+from swarm_node.loss import BatchSize, TokenLosses, token_losses, token_weight
 from swarm_node.packing import PackedBatch, Row, TrainingGroup, pack, plan
 
 __all__ = ["StepMetrics", "Trainer", "TrainingGroup"]
@@ -69,7 +69,8 @@ class Trainer:
         if not rows:
             return StepMetrics(0, 0, 0, 0, 0, 0, 0, len(groups), 0, 0, time.perf_counter() - started)
         self._model.eval()  # no dropout: the ratio compares one policy with another, not one mask with another
-        batches = [pack(part, self._device.device) for part in plan(rows, self._hyper.micro_batch_tokens)]
+        dtype = self._device.autocast_dtype or self._model.dtype
+        batches = [pack(part, self._device.device, dtype) for part in plan(rows, self._hyper.micro_batch_tokens)]
         reference = [self._reference_logprobs(batch) for batch in batches]
         old: list[torch.Tensor | None] = [None] * len(batches)
         totals = torch.zeros(4, dtype=torch.float64)
@@ -78,11 +79,11 @@ class Trainer:
             self._optimizer.zero_grad(set_to_none=True)
             totals = torch.zeros(4, dtype=torch.float64, device=self._device.device)
             for number, batch in enumerate(batches):
-                logprobs, entropy = completion_logprobs(self._model, batch, self._device, self._hyper.temperature)
+                sums, logprobs = self._backward(batch, old[number], reference[number])
+                totals += sums
                 if old[number] is None:
                     known = batch.old_logprobs.to(logprobs)
-                    old[number] = torch.where(known.isnan(), logprobs.detach(), known)
-                totals += self._backward(batch, logprobs, old[number], reference[number], entropy)
+                    old[number] = torch.where(known.isnan(), logprobs, known)
             norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._hyper.max_grad_norm)
             grad_norm = float(norm)
             if not math.isfinite(grad_norm):
@@ -133,33 +134,42 @@ class Trainer:
         return rows, used
 
     def _backward(
-        self,
-        batch: PackedBatch,
-        logprobs: torch.Tensor,
-        old: torch.Tensor | None,
-        reference: torch.Tensor | None,
-        entropy: torch.Tensor,
-    ) -> torch.Tensor:
-        """Add the micro-batch's gradient; sums of loss, clipped tokens, KL and entropy, float64 [4]."""
-        losses = token_losses(
-            logprobs,
-            logprobs.detach() if old is None else old,
-            batch.advantages.to(logprobs),
-            epsilon=self._hyper.epsilon,
-            epsilon_high=self._hyper.epsilon_high,
-            reference_logprobs=reference,
-            beta=self._hyper.beta,
-        )
-        loss = (losses.loss * batch.weights.to(logprobs)).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        self, batch: PackedBatch, old: torch.Tensor | None, reference: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the micro-batch's gradient; sums of loss, clipped tokens, KL and entropy, float64 [4], and log-probs [M].
+
+        In the first pass `old` is None: the ratio is to what the groups bring, and 1 where they bring nothing.
+        """
+
+        def losses(logprobs: torch.Tensor, where: slice) -> TokenLosses:
+            before = (batch.old_logprobs if old is None else old)[where].to(logprobs)
+            if old is None:
+                before = torch.where(before.isnan(), logprobs.detach(), before)
+            return token_losses(
+                logprobs,
+                before,
+                batch.advantages[where].to(logprobs),
+                epsilon=self._hyper.epsilon,
+                epsilon_high=self._hyper.epsilon_high,
+                reference_logprobs=None if reference is None else reference[where],
+                beta=self._hyper.beta,
+            )
+
+        def objective(logprobs: torch.Tensor, where: slice) -> torch.Tensor:
+            return losses(logprobs, where).loss * batch.weights[where].to(logprobs)
+
+        scored = score_completions(self._model, batch, self._device, self._hyper.temperature, objective)
+        scored.loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
-            return torch.stack([loss, losses.clipped.sum(), losses.kl.sum(), entropy.sum()]).double()
+            told = losses(scored.logprobs, slice(None))
+            sums = torch.stack([scored.loss, told.clipped.sum(), told.kl.sum(), scored.entropy.sum()]).double()
+        return sums, scored.logprobs
 
     @torch.no_grad()
     def _reference_logprobs(self, batch: PackedBatch) -> torch.Tensor | None:
         if self._reference is None:
             return None
-        return completion_logprobs(self._reference, batch, self._device, self._hyper.temperature)[0]
+        return score_completions(self._reference, batch, self._device, self._hyper.temperature, None).logprobs
 
     @property
     def model(self) -> Any:

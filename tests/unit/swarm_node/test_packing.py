@@ -27,16 +27,6 @@ def test_packed_tokens_and_positions() -> None:
     assert all(math.isnan(value) for value in batch.old_logprobs.tolist())
 
 
-def test_layout() -> None:
-    layout = pack(ROWS, torch.device("cpu")).layout
-    assert layout.prompt_index.tolist() == [[0, 1, 2], [6, 0, 0]]
-    assert layout.own_index.tolist() == [[3, 4, 0], [5, 0, 0], [7, 8, 9]]
-    assert layout.key_index.tolist() == [[0, 1, 2, 3, 4, 0], [0, 1, 2, 5, 0, 0], [6, 0, 0, 7, 8, 9]]
-    assert layout.key_mask[2, 0].int().tolist() == [[1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 1, 0], [1, 0, 0, 1, 1, 1]]
-    # prompts fill rows 0-5 of the attention outputs, completions rows 6-14
-    assert layout.restore.tolist() == [0, 1, 2, 6, 7, 9, 3, 12, 13, 14]
-
-
 def test_old_logprobs_are_carried_where_known() -> None:
     known = Row(0, [1], [2, 3], 1.0, 1.0, old_logprobs=[-0.5, -1.5])
     values = pack([known, row(0, [1], [4])], torch.device("cpu")).old_logprobs.tolist()

@@ -11,7 +11,7 @@ DRAWS = 200_000
 
 def frequencies(logits: torch.Tensor, **options: float) -> torch.Tensor:
     uniforms = torch.rand(DRAWS, generator=torch.Generator().manual_seed(5))
-    tokens = draw(logits.expand(DRAWS, -1), uniforms, **options)  # type: ignore[arg-type]
+    tokens, _ = draw(logits.expand(DRAWS, -1), uniforms, **options)  # type: ignore[arg-type]
     return torch.bincount(tokens, minlength=logits.shape[-1]).double()
 
 
@@ -51,13 +51,25 @@ def test_top_p_and_top_k_are_those_of_transformers(top_p: float, top_k: int) -> 
 
 def test_the_ends_of_the_unit_interval() -> None:
     logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]])
-    assert draw(logits, torch.tensor([0.0])).item() == 1
-    assert draw(logits, torch.tensor([1.0 - 2**-24])).item() == 2
-    assert draw(logits, torch.tensor([1.0])).item() == 2  # what rounding could make of it: still a possible token
+    assert draw(logits, torch.tensor([0.0]))[0].item() == 1
+    assert draw(logits, torch.tensor([1.0 - 2**-24]))[0].item() == 2
+    assert draw(logits, torch.tensor([1.0]))[0].item() == 2  # what rounding could make of it: still a possible token
 
 
 def test_a_row_depends_on_its_own_uniform_only() -> None:
     logits = torch.randn(3, 50)
     uniforms = torch.rand(3)
-    together = draw(logits, uniforms)
-    assert [draw(logits[i : i + 1], uniforms[i : i + 1]).item() for i in range(3)] == together.tolist()
+    together = draw(logits, uniforms)[0]
+    assert [draw(logits[i : i + 1], uniforms[i : i + 1])[0].item() for i in range(3)] == together.tolist()
+
+
+def test_logprobs_are_those_of_the_whole_softmax() -> None:
+    logits = torch.randn(6, 50, generator=torch.Generator().manual_seed(3)) * 4
+    for uniforms in (torch.linspace(0.05, 0.95, 6), None):
+        token, logprob = draw(logits, uniforms, top_p=0.9, top_k=10)
+        assert torch.allclose(logprob, logits.log_softmax(-1).gather(1, token[:, None])[:, 0], atol=1e-5)
+
+
+def test_without_uniforms_the_most_likely_token_is_taken() -> None:
+    logits = torch.randn(6, 50, generator=torch.Generator().manual_seed(4))
+    assert torch.equal(draw(logits, None)[0], logits.argmax(-1))
