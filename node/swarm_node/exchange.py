@@ -7,6 +7,7 @@ Works with `dht.sock` (ARCHITECTURE.md 4.1).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from swarm_core.client import UnixClient
 from swarm_core.errors import RecordError, Refused, Unavailable
 from swarm_core.log import get_logger
 from swarm_core.records import GroupBatch, RolloutGroup
-from swarm_core.status import DhtStatus
+from swarm_core.status import DhtStatus, KnownPeer
 
 _STATUS_SECONDS = 2.0
 _PUBLISH_SECONDS = 3.0
+_GENRL_SECONDS = 5.0
 _SPARE_SECONDS = 1.0  # for the way back: the daemon's own deadline ends earlier than ours
 _MAX_PEERS = 32
 log = get_logger("exchange")
@@ -32,6 +34,8 @@ class ExternalGroup:
     peer_id: str
     age: float
     group: RolloutGroup
+    round: int = 0
+    source: str = "direct"  # or genrl: read from the key of a round, its author perhaps a genuine genrl peer
 
 
 @dataclass
@@ -66,10 +70,13 @@ class Exchange:
             return False
         return True
 
-    async def collect(self, want: int, seconds: float, max_age: float, wait: float = 0.0) -> Collected:
+    async def collect(
+        self, want: int, seconds: float, max_age: float, wait: float = 0.0, genrl_round: int | None = None
+    ) -> Collected:
         """At least `want` groups of random peers, or what came within `seconds`; up to `max_age` seconds old.
 
-        `wait`: seconds that a peer with nothing new may hold its answer.
+        `wait`: seconds that a peer with nothing new may hold its answer. With `genrl_round` also groups that genuine
+        genrl peers share under that round's key.
         """
         ask: dict[str, float] = {
             "want": want,
@@ -78,14 +85,16 @@ class Exchange:
             "max_age_s": max_age,
             "wait_s": wait,
         }
+        if genrl_round is not None:
+            ask["genrl_round"] = genrl_round
         try:
             answer = await self._client.request("POST", "/v1/collect", deadline=seconds + _SPARE_SECONDS, json=ask)
             counts = json.loads(answer.headers.get("x-swarm-collect", "{}"))
             entries = msgpack.unpackb(answer.content)
             collected = Collected("ready", rejected=dict(counts.get("rejected", {})))
-            for peer_id, age, data in entries:
+            for peer_id, age, data, source in entries:
                 batch = GroupBatch.decode(data)
-                collected.groups += [ExternalGroup(peer_id, age, group) for group in batch.groups]
+                collected.groups += [ExternalGroup(peer_id, age, group, batch.round, source) for group in batch.groups]
         except (Unavailable, Refused) as error:
             log.warning("no external groups", error=str(error))
             return Collected("unreachable")
@@ -94,6 +103,43 @@ class Exchange:
             log.error("the daemon's answer cannot be read", error=str(error))
             return Collected("unreadable")
         return collected
+
+    async def publish_genrl(self, number: int, record: bytes) -> bool:
+        """Offer `record` to genuine genrl peers under the key of round `number`; False when nobody holds it."""
+        try:
+            answer = await self._client.request(
+                "PUT", f"/v1/genrl/{number}", deadline=_GENRL_SECONDS, content=record, idempotent=True
+            )
+        except (Unavailable, Refused) as error:
+            log.warning("own groups not shared with genrl peers", round=number, error=str(error))
+            return False
+        return bool(answer.json().get("replicas"))
+
+    async def report(self, verdicts: Sequence[tuple[str, str, int]]) -> None:
+        """Tell the daemon what was wrong, or good, about groups: (peer, reason, count)."""
+        rows = [{"peer": peer, "reason": reason, "count": count} for peer, reason, count in verdicts]
+        try:
+            await self._client.request("POST", "/v1/verdicts", deadline=_STATUS_SECONDS, json={"verdicts": rows})
+        except (Unavailable, Refused) as error:
+            log.debug("verdicts not told", error=str(error))
+
+    async def peers(self) -> list[str]:
+        """Peers that the daemon knows; none when it does not answer."""
+        try:
+            answer = await self._client.get_json("/v1/peers", deadline=_STATUS_SECONDS)
+            return [KnownPeer.model_validate(entry).peer for entry in answer]
+        except (Unavailable, Refused, ValueError, TypeError) as error:
+            log.debug("no peers from the daemon", error=str(error))
+            return []
+
+    async def tell_owners(self, owners: Mapping[str, str | None]) -> bool:
+        """Tell the daemon which accounts the contract names; False when it did not take them."""
+        try:
+            await self._client.request("PUT", "/v1/owners", deadline=_STATUS_SECONDS, json={"owners": dict(owners)})
+        except (Unavailable, Refused) as error:
+            log.debug("owners not told", error=str(error))
+            return False
+        return True
 
     async def offer_bootnodes(self, addresses: list[str]) -> bool:
         """Tell the daemon the bootnodes that the chain names; False when it did not take them."""

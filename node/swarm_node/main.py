@@ -20,6 +20,7 @@ from swarm_core.uds import serve_unix
 from swarm_node.settings import NodeSettings
 
 if TYPE_CHECKING:
+    from swarm_gym.pool import ScorerPool
     from swarm_node.board import Board
     from swarm_node.environment import Environment
     from swarm_node.exchange import Exchange
@@ -70,6 +71,7 @@ async def _assemble(
     from swarm_node.exchange import Exchange
     from swarm_node.introducer import Introducer
     from swarm_node.ledger import Ledger
+    from swarm_node.registrar import Registrar
     from swarm_node.rounds import RoundClock
 
     ledger = Ledger(settings.state_dir / "ledger.json")
@@ -80,6 +82,7 @@ async def _assemble(
     clock = RoundClock(chain, ledger, service)
     await clock.check()
     service.spawn("bootnodes", Introducer(chain, exchange).run(service))
+    service.spawn("registrar", Registrar(chain, exchange).run(service))
     await asyncio.to_thread(_import_heavy)  # beside the loop: status, health and bootnodes do not wait for torch
 
     from swarm_node.checkpoint import BASE, CheckpointStore, hash_config
@@ -90,6 +93,7 @@ async def _assemble(
     from swarm_node.progress import Progress
     from swarm_node.report import Reporter
     from swarm_node.round import Learner
+    from swarm_node.screening import Screening
     from swarm_node.tasks import TaskSet
     from swarm_node.tokens import Prompts
     from swarm_node.train import Trainer
@@ -151,13 +155,35 @@ async def _assemble(
         )
         await pusher.check()
         service.spawn("hub", pusher.run(service))
-    worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter)
+    screening = Screening(tasks, exchange, await _scorers(service), str(settings.chain_id))
+    worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter, screening)
     worker.host_work = make_host_work(
         settings, learner, device, chain, exchange, lambda: worker.peer_id, lambda: settings.play_market == 1
     )
     if worker.host_work is not None:
         worker.host_work.start(service)
     return worker, progress
+
+
+async def _scorers(service: Service) -> ScorerPool:
+    """Processes that score the texts of strangers and may be killed for it. Raises Unavailable."""
+    from swarm_gym.pool import ScorerPool
+
+    pool = ScorerPool()
+    service.on_close("scorers", pool.close)
+    await pool.start()
+    service.spawn("scorers", _watch(service, pool))
+    return pool
+
+
+async def _watch(service: Service, pool: ScorerPool) -> None:
+    """Ends with the service, or before it when the scorers are gone: nobody trains on what cannot be checked."""
+    running, stopping = asyncio.ensure_future(pool.run()), asyncio.ensure_future(service.stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (running, stopping):
+        task.cancel()
+    if running.done() and not running.cancelled() and not service.stop.is_set():
+        running.result()
 
 
 async def _peer_id(exchange: Exchange, ledger: Ledger) -> str:

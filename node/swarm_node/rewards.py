@@ -30,6 +30,11 @@ def score_group(task: Task, completions: Sequence[str]) -> list[float]:
     except Exception as error:  # noqa: BLE001 - an environment of the operator's own; a text it trips over is wrong
         log.debug("scorer failed", dataset=task.dataset, error=repr(error))
         scores = [0.0] * len(completions)
+    return rewards_of(task, completions, scores)
+
+
+def rewards_of(task: Task, completions: Sequence[str], scores: Sequence[float]) -> list[float]:
+    """The rewards that follow from a verifier's scores. Raises ValueError when there are not as many as texts."""
     if len(scores) != len(completions):
         raise ValueError(f"the scorer of {task.dataset} gave {len(scores)} scores for {len(completions)} texts")
     share = task.format_reward

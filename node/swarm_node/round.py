@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from swarm_core.errors import RecordError
+from swarm_core.genrl_records import Question
 from swarm_core.records import RolloutGroup
 from swarm_node.advantages import batch_advantages, is_informative
 from swarm_node.hyper import Hyperparameters
@@ -57,6 +58,18 @@ class Rollout:
         except RecordError:
             return plain
         return sampled
+
+    def as_question(self) -> Question:
+        """The same for genuine genrl peers, with reasoning-gym's own metadata."""
+        texts = [completion.text for completion in self.completions]
+        return Question(
+            self.task.question,
+            self.task.answer,
+            self.task.entry.get("metadata", {}),
+            self.task.name,
+            self.task.seed,
+            texts,
+        )
 
 
 def mean_reward(groups: Sequence[Sequence[float]]) -> float:

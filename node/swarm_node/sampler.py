@@ -9,12 +9,21 @@ import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from swarm_core.records import RolloutGroup
 from swarm_node.advantages import is_informative
 from swarm_node.exchange import ExternalGroup
 from swarm_node.tasks import Task
 
 _REMEMBERED = 4096
+
+
+class Questions(Protocol):
+    """What `verify` needs of a task set."""
+
+    def recompute(self, name: str, seed: int) -> Task | None:
+        """Our own task for (name, seed), None when we do not use it."""
 
 
 @dataclass(frozen=True)
@@ -60,36 +69,62 @@ def verify(
     groups: Sequence[ExternalGroup],
     own_peer_id: str,
     seen: SeenGroups,
-    make_task: Callable[[str, int, str, str], Task | None],
-    score: Callable[[Task, Sequence[str]], list[float]],
+    tasks: Questions,
+    score: Callable[[Task, Sequence[str]], list[float] | str],
+    is_copy: Callable[[str, RolloutGroup], bool],
+    blame: Callable[[str, str], None],
 ) -> tuple[list[ScoredGroup], dict[str, int]]:
-    """Groups worth training on, and why the others were dropped (reason -> count).
+    """Groups worth training on, and why the others were dropped (reason -> count); `blame` hears (peer, reason) too.
 
-    `make_task(name, seed, question, answer)` is our own task or None when the claim differs from it; only our task
-    reaches `score`. Reasons: own, duplicate, wrong_task, zero_advantage.
+    `tasks` makes the question again from (task, seed); only our own task reaches `score`, which may answer a reason
+    instead of rewards. Reasons: own, duplicate, unknown_task (we do not draw from that dataset, or hold the question
+    out), wrong_task (its question or answer key is not what task and seed make), copied (of another peer),
+    zero_advantage, and those of `score`.
     """
     kept: list[ScoredGroup] = []
     dropped: Counter[str] = Counter()
     batch: set[str] = set()
     for external in groups:
-        group, digest = external.group, external.group.digest()
+        digest = external.group.digest()
         if external.peer_id == own_peer_id:
-            dropped["own"] += 1
+            found: ScoredGroup | str = "own"
         elif digest in seen or digest in batch:
-            dropped["duplicate"] += 1
-        elif (task := make_task(group.task, group.seed, group.question, group.answer)) is None:
-            dropped["wrong_task"] += 1
+            found = "duplicate"
         else:
             batch.add(digest)
-            rewards = tuple(score(task, group.completions))
-            if is_informative(rewards):
-                scored = ScoredGroup(
-                    external.peer_id, digest, task, group.completions, rewards, group.logprobs, group.tokenizer
-                )
-                kept.append(scored)
-            else:
-                dropped["zero_advantage"] += 1
+            found = _check(external, digest, tasks, score, is_copy)
+        if isinstance(found, ScoredGroup):
+            kept.append(found)
+        else:
+            dropped[found] += 1
+            blame(external.peer_id, found)
     return kept, dict(dropped)
+
+
+def _check(
+    external: ExternalGroup,
+    digest: str,
+    tasks: Questions,
+    score: Callable[[Task, Sequence[str]], list[float] | str],
+    is_copy: Callable[[str, RolloutGroup], bool],
+) -> ScoredGroup | str:
+    """One group with our own rewards, or the reason why it is of no use."""
+    group = external.group
+    task = tasks.recompute(group.task, group.seed)
+    if task is None:
+        return "unknown_task"
+    if (task.question, task.answer) != (group.question, group.answer):
+        return "wrong_task"
+    if is_copy(external.peer_id, group):
+        return "copied"
+    rewards = score(task, group.completions)
+    if isinstance(rewards, str):
+        return rewards
+    if not is_informative(rewards):
+        return "zero_advantage"
+    return ScoredGroup(
+        external.peer_id, digest, task, group.completions, tuple(rewards), group.logprobs, group.tokenizer
+    )
 
 
 def draw(groups: Sequence[ScoredGroup], count: int, rng: random.Random) -> list[ScoredGroup]:

@@ -47,6 +47,7 @@ class NodeSettings(ChainSettings):
         description="Seconds between reports of rewards; 0: every round. Unset: 0 on the local chain, else 10800.",
     )
     exchange_seconds: float = Field(10.0, ge=0.1, le=120, description="Time for asking other peers in a round.")
+    dht_compat: Literal["off", "genrl"] = Field("off", description="Share with genuine genrl 0.1.11 peers too.")
     max_age_seconds: float = Field(600.0, gt=0, description="Older groups of other peers are not used.")
 
     num_questions: int | None = Field(None, ge=1, le=64, description="I: own questions a round.")

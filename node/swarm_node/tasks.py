@@ -7,6 +7,7 @@ and scores), `taskset_file` (what a YAML says), `curriculum` (levels) and `rewar
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from swarm_node.taskset_file import LEVEL_MARK, DatasetSpec, TaskSetFile, read
 
 log = get_logger("tasks")
 MAX_SEED = 2**32 - 1
+MAX_QUESTIONS = 64  # of a peer in a round
+_CHECKED_DRAWS = 64  # how far into the sequence of a question `owns` looks; each draw is on the right side 4 times in 5
 MAX_DRAWS = 1000  # a dataset of which this many questions in a row are on the wrong side of the split is unusable
 
 
@@ -121,11 +124,13 @@ class TaskSet:
 
         The same arguments and levels give the same questions.
         """
-        return self._draw(_rng("train", swarm, peer_id, round), k, held_out=False)
+        sequences = [_rng("train", swarm, peer_id, round, index) for index in range(k)]
+        return self._draw(_rng("train", swarm, peer_id, round), sequences, held_out=False)
 
     def held_out(self, k: int, seed: int) -> list[Task]:
         """`k` questions that `sample` never gives, for evaluation."""
-        return self._draw(_rng("held-out", seed), k, held_out=True)
+        rng = _rng("held-out", seed)
+        return self._draw(rng, [rng] * k, held_out=True)
 
     def recompute(self, name: str, seed: int) -> Task | None:
         """The task a peer says it used, or None when this set does not have it or it is held out here."""
@@ -145,9 +150,10 @@ class TaskSet:
         task = self.recompute(name, seed)
         return task if task is not None and (task.question, task.answer) == (question, answer) else None
 
-    def _draw(self, rng: random.Random, k: int, *, held_out: bool) -> list[Task]:
+    def _draw(self, rng: random.Random, sequences: Sequence[random.Random], *, held_out: bool) -> list[Task]:
         weights = [dataset.weight for dataset in self.datasets]
-        return [self._draw_one(rng, dataset, held_out) for dataset in rng.choices(self.datasets, weights, k=k)]
+        chosen = rng.choices(self.datasets, weights, k=len(sequences))
+        return [self._draw_one(seeds, d, held_out) for seeds, d in zip(sequences, chosen, strict=True)]
 
     def _draw_one(self, rng: random.Random, dataset: DatasetSpec, held_out: bool) -> Task:
         name = _name(dataset, self.curriculum.level(dataset.name))
@@ -163,6 +169,20 @@ class TaskSet:
 
 def _name(dataset: DatasetSpec, level: int) -> str:
     return f"{dataset.name}{LEVEL_MARK}{level}" if level else dataset.name
+
+
+def owns(swarm: str, peer_id: str, round: int, seed: int) -> bool:
+    """Whether `seed` is one that `sample` may give this peer in this round, whatever its task set and its k.
+
+    So a question belongs to one peer, and a copy of another peer's group is known for one by everybody.
+    """
+    return seed in _seeds(swarm, peer_id, round)
+
+
+@functools.lru_cache(maxsize=256)
+def _seeds(swarm: str, peer_id: str, round: int) -> frozenset[int]:
+    sequences = (_rng("train", swarm, peer_id, round, index) for index in range(MAX_QUESTIONS))
+    return frozenset(seeds.randint(0, MAX_SEED) for seeds in sequences for _ in range(_CHECKED_DRAWS))
 
 
 def _rng(*parts: object) -> random.Random:

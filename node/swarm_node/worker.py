@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from swarm_chain.client import ChainClient
 from swarm_core.errors import FatalError, SwarmError
+from swarm_core.genrl_records import encode_questions
 from swarm_core.identity import is_peer_id
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
@@ -29,10 +30,11 @@ from swarm_node.judging.host_work import HostWork
 from swarm_node.ledger import Ledger
 from swarm_node.progress import Progress
 from swarm_node.report import Reporter
-from swarm_node.rewards import has_format, score_group
+from swarm_node.rewards import has_format
 from swarm_node.round import Learner, Rollout, mean_reward
 from swarm_node.rounds import CHAIN_TROUBLE, ChainRound, RoundClock
-from swarm_node.sampler import ScoredGroup, draw, verify, winner
+from swarm_node.sampler import ScoredGroup, draw, winner
+from swarm_node.screening import Screening
 from swarm_node.settings import NodeSettings
 
 _FAILED_ROUNDS_IN_A_ROW = 5
@@ -60,6 +62,7 @@ class Worker:
         clock: RoundClock,
         ledger: Ledger,
         reporter: Reporter,
+        screening: Screening | None = None,
     ) -> None:
         self.settings = settings
         self.service = service
@@ -72,6 +75,7 @@ class Worker:
         self.ledger = ledger
         self.reporter = reporter
         self.host_work: HostWork | None = None
+        self.screening = screening or Screening(learner.tasks, exchange)
         self.peer_id = ""
         self.seen = progress.seen
         self._swarm = f"{settings.chain_id}"
@@ -101,12 +105,11 @@ class Worker:
 
         with self.board.phase("exchange"):  # offer what can teach, ask random peers for theirs
             await self._publish(own, number, record)
-            collected = await self._collect()
+            genrl_round = await self._share_with_genrl(own, now)
+            collected = await self._collect(genrl_round)
 
         with self.board.phase("score"):  # re-score with our own verifier, drop zero advantage, draw J uniformly
-            candidates, dropped = await self._compute(
-                verify, collected.groups, self.peer_id, self.seen, learner.tasks.verify, score_group
-            )
+            candidates, dropped = await self.screening.verify(collected.groups, self.peer_id, self.seen)
             rng = random.Random(f"{self.settings.seed}/{self.peer_id}/{number}")
             external = draw(candidates, learner.hyper.num_external, rng)
         record.external = [UsedGroup(peer=group.peer_id, sha256=group.sha256) for group in external]
@@ -177,9 +180,18 @@ class Worker:
             return
         if await self.exchange.publish(GroupBatch(number, time.time(), groups)):
             record.published = [group.digest() for group in groups]
+            self.screening.note_own(self.peer_id, groups)
             self.seen.add(record.published)  # a copy of ours under another name teaches and wins nothing
 
-    async def _collect(self) -> Collected:
+    async def _share_with_genrl(self, own: list[Rollout], now: ChainRound | None) -> int | None:
+        """Publish under genrl's key of the chain's round, where that is wanted; the round to read from."""
+        if self.settings.dht_compat != "genrl" or now is None:
+            return None
+        if questions := [rollout.as_question() for rollout in own if rollout.informative]:
+            await self.exchange.publish_genrl(now.round, encode_questions(questions))
+        return now.round
+
+    async def _collect(self, genrl_round: int | None = None) -> Collected:
         hyper = self.learner.hyper
         if hyper.num_external == 0:
             return Collected("off")
@@ -195,6 +207,7 @@ class Worker:
             self.settings.exchange_seconds,
             self.settings.max_age_seconds,
             _NEWS_SECONDS if self._nothing_new else 0.0,
+            genrl_round,
         )
         self._look_at_swarm(status, collected)
         return collected

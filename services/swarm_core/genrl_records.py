@@ -17,7 +17,7 @@ from swarm_core.errors import RecordError
 from swarm_core.genrl import Payload, WorldState, decode, encode
 from swarm_core.records import MAX_COMPLETIONS, MAX_GROUPS, MIN_COMPLETIONS, RolloutGroup
 
-SEED_KEY = "rlx_seed"
+TASK_KEY, SEED_KEY = "rlx_task", "rlx_seed"
 # upstream's rgym swarm: the order matters, each dataset of the composite has the seed after that of the one before
 UPSTREAM_SEED = 42
 UPSTREAM_DATASETS = (
@@ -30,11 +30,12 @@ _MAX_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its completions, to be shared; `metadata` is reasoning-gym's own."""
+    """A question with its completions, to be shared; `metadata` is reasoning-gym's own, (`task`, `seed`) our name."""
 
     text: str
     answer: str
     metadata: Mapping[str, Any]
+    task: str
     seed: int
     completions: Sequence[str]
 
@@ -49,7 +50,7 @@ def encode_questions(questions: Sequence[Question]) -> bytes:
     shared: dict[int, list[Payload]] = {}
     best = encode(shared)
     for question in questions:
-        metadata = {**question.metadata, SEED_KEY: question.seed}
+        metadata = {**question.metadata, TASK_KEY: question.task, SEED_KEY: question.seed}
         state = WorldState({"question": question.text, "answer": question.answer, "metadata": _plain(metadata)})
         shared[question_id(question.text)] = [Payload(state, list(question.completions))]
         data = encode(shared)
@@ -96,7 +97,7 @@ def _group(key: Any, records: Any) -> RolloutGroup | None:
         raise RecordError("wrong_type", "completion")
     if not MIN_COMPLETIONS <= len(actions) <= MAX_COMPLETIONS:
         return None
-    task = metadata.get("source_dataset")
+    task = metadata.get(TASK_KEY, metadata.get("source_dataset"))
     if not isinstance(task, str):
         raise RecordError("wrong_type", "source_dataset")
     group = RolloutGroup(task, _seed(task, metadata), question, answer or "", tuple(actions), (0.0,) * len(actions))

@@ -186,6 +186,27 @@ class CompatStatus(_Model):
     bytes_received: int = 0
 
 
+class KnownPeer(_Model):
+    """A peer as the daemon sees it, `GET /v1/peers`."""
+
+    peer: str
+    account: str | None = Field(None, description="the account that the contract names")
+    account_known: bool = Field(False, description="whether the contract was asked about it")
+    unwelcome: str = Field("", description="why it is not asked for groups: denied, banned, unregistered")
+    proven: bool = Field(False, description="it has given good groups lately")
+
+
+class AdmissionStatus(_Model):
+    """Whom the daemon exchanges with."""
+
+    registered_only: bool = False
+    banned: list[str] = Field(default_factory=list)
+    bans: int = 0
+    blamed: dict[str, int] = Field(default_factory=dict, description="reason -> what peers did wrong")
+    passed_over: dict[str, int] = Field(default_factory=dict, description="reason -> peers not asked in a collect")
+    refused: dict[str, int] = Field(default_factory=dict, description="reason -> callers told to come later")
+
+
 class StoreStatus(_Model):
     """What the daemon holds in the DHT for others."""
 
@@ -225,6 +246,7 @@ class DhtStatus(_Model):
     bytes_received: int = 0
     bytes_sent: int = 0
     compat: CompatStatus | None = None
+    admission: AdmissionStatus = Field(default_factory=AdmissionStatus)
     store: StoreStatus = Field(default_factory=StoreStatus)
     memory_rss: int = 0
 

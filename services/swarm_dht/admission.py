@@ -10,7 +10,11 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from swarm_dht.peer_policy import PeerPolicy
+
 _MAX_CALLERS = 4096
+STRANGERS_RATE = 100.0  # fetches a second by all peers together that have not given us anything good yet
+STRANGERS_BURST = 400.0
 
 
 class TokenBuckets:
@@ -39,8 +43,13 @@ class TokenBuckets:
 class Gate:
     """At most `width` fetches at once and `queue` waiting; the rest hear "busy"."""
 
-    def __init__(self, buckets: TokenBuckets, width: int = 8, queue: int = 64) -> None:
+    def __init__(
+        self, buckets: TokenBuckets, width: int = 8, queue: int = 64, policy: PeerPolicy | None = None
+    ) -> None:
         self._buckets = buckets
+        # strangers share this one: a thousand new identities get no more than a few old ones
+        self._strangers = TokenBuckets(STRANGERS_RATE, STRANGERS_BURST)
+        self._policy = policy
         self._slots = asyncio.Semaphore(width)
         self._queue = queue
         self._waiting = 0
@@ -49,8 +58,8 @@ class Gate:
     @asynccontextmanager
     async def enter(self, caller: str, seconds: float) -> AsyncIterator[bool]:
         """Hold a slot for `caller`; yields False (and holds nothing) when it must come later."""
-        if not self._buckets.admit(caller, asyncio.get_running_loop().time()):
-            self.refused["rate"] += 1
+        if reason := self._refuses(caller, asyncio.get_running_loop().time()):
+            self.refused[reason] += 1
             yield False
             return
         if self._waiting >= self._queue:
@@ -71,3 +80,13 @@ class Gate:
             yield True
         finally:
             self._slots.release()
+
+    def _refuses(self, caller: str, now: float) -> str:
+        """Why `caller` is not even queued; "" when it is."""
+        if self._policy is not None and not self._policy.allows(caller):
+            return "denied"
+        if not self._buckets.admit(caller, now):
+            return "rate"
+        if self._policy is not None and self._policy.reputation.is_proven(caller, self._policy.clock()):
+            return ""
+        return "" if self._strangers.admit("", now) else "strangers"

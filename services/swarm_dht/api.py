@@ -18,7 +18,7 @@ from swarm_core.errors import RecordError
 from swarm_core.genrl import MAX_BYTES as MAX_GENRL_BYTES
 from swarm_core.identity import judge_message, sign_binding
 from swarm_core.records import MAX_BATCH_BYTES, MAX_ROUND, GroupBatch
-from swarm_core.status import DhtStatus
+from swarm_core.status import DhtStatus, KnownPeer
 from swarm_dht.collect import MAX_PEERS, CollectRequest
 from swarm_dht.compat.collect import collect_both
 from swarm_dht.daemon import Daemon
@@ -41,6 +41,26 @@ class CollectBody(BaseModel):
     max_age_s: float | None = Field(None, gt=0)
     genrl_round: int | None = Field(None, ge=0, le=MAX_ROUND)
     wait_s: float = Field(0.0, ge=0, le=5)
+
+
+class Verdict(BaseModel):
+    """What the worker found about groups of one peer; `good` is the reason of praise."""
+
+    peer: str = Field(max_length=128)
+    reason: str = Field(pattern="^[a-z_]{1,32}$")
+    count: int = Field(1, ge=1, le=4096)
+
+
+class VerdictsBody(BaseModel):
+    """Body of `POST /v1/verdicts`."""
+
+    verdicts: list[Verdict] = Field(max_length=4096)
+
+
+class OwnersBody(BaseModel):
+    """Body of `PUT /v1/owners`: peer → account that the contract names, null for none."""
+
+    owners: dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(max_length=64)] | None]
 
 
 class BootnodesBody(BaseModel):
@@ -112,12 +132,29 @@ def make_app(daemon: Daemon) -> FastAPI:
             result = await collect_both(daemon.collector, daemon.compat, wish, body.genrl_round)
         else:
             result = await daemon.collector.collect(wish)
-        content = msgpack.packb([list(entry) for entry in result.batches])
+        genrl = result.genrl
+        content = msgpack.packb([[*entry, "genrl" if entry[0] in genrl else "direct"] for entry in result.batches])
         return Response(content, media_type=MSGPACK, headers={COLLECT_HEADER: json.dumps(result.counts())})
 
     @app.put("/v1/bootnodes", status_code=204)
     async def put_bootnodes(body: BootnodesBody) -> None:
         daemon.bootnodes.learn(body.addresses)
+
+    @app.get("/v1/peers")
+    async def peers() -> list[KnownPeer]:
+        return daemon.peers()
+
+    @app.put("/v1/owners", status_code=204)
+    async def put_owners(body: OwnersBody) -> None:
+        daemon.policy.learn_owners(body.owners)
+
+    @app.post("/v1/verdicts", status_code=204)
+    async def post_verdicts(body: VerdictsBody) -> None:
+        for verdict in body.verdicts:
+            if verdict.reason == "good":
+                daemon.policy.praised(verdict.peer, verdict.count)
+            else:
+                daemon.policy.blamed(verdict.peer, verdict.reason, verdict.count)
 
     @app.post("/v1/bind")
     async def bind(body: BindBody) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Protocol
 from swarm_core.errors import RecordError
 from swarm_core.records import GroupBatch
 from swarm_dht.counters import Counters
+from swarm_dht.peer_policy import PeerPolicy
 from swarm_dht.wire import BATCH, BUSY, NONE, FetchReply
 
 MAX_PEERS = 32
@@ -71,6 +72,7 @@ class Collected:
     none: int = 0
     failed: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    genrl: set[str] = field(default_factory=set)  # peers whose batch came from a genrl key
 
     def counts(self) -> dict[str, object]:
         """The header's JSON."""
@@ -87,8 +89,11 @@ class Collected:
 class Collector:
     """Runs collects over one transport and adds to the counters of the process."""
 
-    def __init__(self, transport: Transport, counters: Counters, rng: random.Random) -> None:
+    def __init__(
+        self, transport: Transport, counters: Counters, rng: random.Random, policy: PeerPolicy | None = None
+    ) -> None:
         self._transport = transport
+        self._policy = policy
         self._counters = counters
         self._rng = rng
         self._per_batch = 0.0  # groups in a batch, smoothed; 0: not known yet
@@ -105,9 +110,7 @@ class Collector:
         end = loop.time() + request.deadline
         result = Collected()
         self._counters.collects += 1
-        order = self._transport.peers()
-        self._rng.shuffle(order)
-        waiting = order[: min(request.max_peers, MAX_PEERS)]
+        waiting = self._order(min(request.max_peers, MAX_PEERS))
         pending: set[asyncio.Task[None]] = set()
         hedges = 0
         try:
@@ -127,6 +130,13 @@ class Collector:
             await asyncio.gather(*pending, return_exceptions=True)
         return result
 
+    def _order(self, most: int) -> list[str]:
+        """Whom to ask, the last one first: a random sample of the peers that the policy admits."""
+        peers = self._transport.peers()
+        if self._policy is not None:
+            return self._policy.choose(peers, most, self._rng)
+        return self._rng.sample(peers, min(most, len(peers)))
+
     async def _ask(self, peer: str, seconds: float, request: CollectRequest, result: Collected) -> None:
         result.asked += 1
         try:
@@ -137,7 +147,7 @@ class Collector:
             self._counters.failed[error.reason] += 1
             return
         except RecordError as error:  # a stream that claims to be too long
-            self._reject(error, result)
+            self._reject(peer, error, result)
             return
         result.answered += 1
         try:
@@ -147,7 +157,7 @@ class Collector:
                 return
             age, groups, data = self._check(reply, request.max_age)
         except RecordError as error:
-            self._reject(error, result)
+            self._reject(peer, error, result)
             return
         if reply.kind == NONE or not groups:
             result.none += 1
@@ -172,7 +182,9 @@ class Collector:
             raise RecordError("stale")
         return age, len(batch.groups), data
 
-    def _reject(self, error: RecordError, result: Collected) -> None:
+    def _reject(self, peer: str, error: RecordError, result: Collected) -> None:
+        if self._policy is not None:
+            self._policy.blamed(peer, error.reason)
         result.rejected[error.reason] += 1
         self._count("rejected")
         self._counters.rejected[error.reason] += 1

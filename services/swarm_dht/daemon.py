@@ -18,7 +18,7 @@ from swarm_core.identity import PeerKey
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
 from swarm_core.runner import Service
-from swarm_core.status import DhtStatus, StoreStatus
+from swarm_core.status import AdmissionStatus, DhtStatus, KnownPeer, StoreStatus
 from swarm_dht import heartbeat
 from swarm_dht.admission import Gate, TokenBuckets
 from swarm_dht.bootnodes import Bootnodes
@@ -31,8 +31,10 @@ from swarm_dht.guests import Guests
 from swarm_dht.heartbeat import Heartbeat
 from swarm_dht.key_file import KEY_NAME
 from swarm_dht.membership import Membership
+from swarm_dht.peer_policy import PeerPolicy
 from swarm_dht.port import port_problem
 from swarm_dht.reach import Reach, dial_back
+from swarm_dht.reputation import Reputation
 from swarm_dht.routes import Deposits, GuestRoutes
 from swarm_dht.servicer import RolloutExchange
 from swarm_dht.settings import DhtSettings, split
@@ -68,6 +70,7 @@ class Daemon:
     routes: GuestRoutes
     reach: Reach
     deposits: Deposits
+    policy: PeerPolicy
 
     def start(self, service: Service) -> None:
         """Spawn the tasks that keep it going."""
@@ -120,12 +123,38 @@ class Daemon:
             bytes_received=self.counters.bytes_received,
             bytes_sent=self.shelf.bytes_sent,
             compat=self.compat.status() if self.compat is not None else None,
+            admission=self._admission(),
             store=StoreStatus(
                 bytes=self.carried.guard.total,
                 accepted=self.carried.guard.accepted,
                 refused=dict(self.carried.guard.refused),
             ),
             memory_rss=_rss("self") + (_rss(str(generation.pid)) if generation is not None else 0),
+        )
+
+    def peers(self) -> list[KnownPeer]:
+        """What `GET /v1/peers` answers."""
+        policy = self.policy
+        return [
+            KnownPeer(
+                peer=peer,
+                account=policy.owners.get(peer),
+                account_known=peer in policy.owners,
+                unwelcome=policy.unwelcome(peer),
+                proven=policy.reputation.is_proven(peer, policy.clock()),
+            )
+            for peer in self.membership.peers()
+        ]
+
+    def _admission(self) -> AdmissionStatus:
+        policy = self.policy
+        return AdmissionStatus(
+            registered_only=policy.rules.registered_only,
+            banned=policy.reputation.banned(policy.clock()),
+            bans=policy.reputation.bans,
+            blamed=dict(policy.reputation.reasons),
+            passed_over=dict(policy.passed_over),
+            refused=dict(self.gate.refused),
         )
 
     def published(self) -> list[PublishedGroup]:
@@ -156,7 +185,14 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     rng = random.Random(secrets.randbits(64))
     counters = Counters()
     shelf = Shelf(settings.max_age_seconds)
-    gate = Gate(TokenBuckets())
+    policy = PeerPolicy(
+        settings.rules(),
+        key.peer_id,
+        Reputation(),
+        lambda peer: membership.known.get(peer, ()),
+        time.monotonic,
+    )
+    gate = Gate(TokenBuckets(), policy=policy)
     guests = Guests(str(settings.chain_id), settings.max_age_seconds, rng)
 
     async def dial_caller(caller: str, request: bytes) -> bytes:
@@ -183,7 +219,7 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     reach = Reach(settings.reachability, settings.p2p_port, supervisor, carried, rng)
     direct = SwarmTransport(supervisor, membership, counters)
     routes = GuestRoutes(direct, guests, key.peer_id, str(settings.chain_id))
-    collector = Collector(routes, counters, rng)
+    collector = Collector(routes, counters, rng, policy)
     compat = None
     if settings.dht_compat == "genrl":
         compat = GenrlBridge(
@@ -208,6 +244,7 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
         routes=routes,
         reach=reach,
         deposits=Deposits(key, str(settings.chain_id), shelf, reach, supervisor, rng),
+        policy=policy,
     )
 
 

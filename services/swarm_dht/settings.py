@@ -9,8 +9,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from swarm_core.identity import is_peer_id
 from swarm_core.settings import SwarmSettings
 from swarm_dht.addresses import parse_announced, parse_bootnode
+from swarm_dht.peer_policy import Rules
 
 
 class DhtSettings(SwarmSettings):
@@ -31,6 +33,11 @@ class DhtSettings(SwarmSettings):
     reachability: Literal["auto", "public", "private"] = Field(
         "auto", description="Whether others can dial this node; auto asks them. private: behind NAT, join as a client."
     )
+    admit: Literal["all", "registered"] = Field("all", description="Exchange with all peers, or registered ones only.")
+    allow_peers: str = Field("", description="Peer ids that are always welcome, comma separated.")
+    deny_peers: str = Field("", description="Peer ids that get and give nothing, comma separated.")
+    max_per_account: int = Field(2, ge=1, le=32, description="Peers of one account asked in one collect.")
+    max_per_subnet: int = Field(2, ge=1, le=32, description="Peers of one /24 (IPv6: /48) asked in one collect.")
     max_age_seconds: float = Field(600.0, gt=0, description="Rollout groups older than this count as stale.")
 
     @field_validator("announce")
@@ -40,12 +47,30 @@ class DhtSettings(SwarmSettings):
             parse_announced(text)
         return value
 
+    @field_validator("allow_peers", "deny_peers")
+    @classmethod
+    def _peer_ids(cls, value: str) -> str:
+        for text in split(value):
+            if not is_peer_id(text):
+                raise ValueError(f"{text!r} is not a peer id (Qm... or 12D3...)")
+        return value
+
     @field_validator("bootnodes")
     @classmethod
     def _bootnodes_parse(cls, value: str) -> str:
         for text in split(value):
             parse_bootnode(text)
         return value
+
+    def rules(self) -> Rules:
+        """Whom to exchange with."""
+        return Rules(
+            allow=frozenset(split(self.allow_peers)),
+            deny=frozenset(split(self.deny_peers)),
+            registered_only=self.admit == "registered",
+            per_account=self.max_per_account,
+            per_subnet=self.max_per_subnet,
+        )
 
     def writable_directories(self) -> Iterable[Path]:
         """The socket and the key are written here."""

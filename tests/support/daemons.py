@@ -198,7 +198,7 @@ class Daemon:
         answer = self.http.post("/v1/collect", json=body)
         answer.raise_for_status()
         counts = httpx.Response(200, content=answer.headers["x-swarm-collect"]).json()
-        return {peer: GroupBatch.decode(data) for peer, _, data in msgpack.unpackb(answer.content)}, counts
+        return {peer: GroupBatch.decode(data) for peer, _, data, _ in msgpack.unpackb(answer.content)}, counts
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""

@@ -162,6 +162,7 @@ def record(tasks: TaskSet, peer: str, number: int) -> bytes:
             task.question,
             task.answer,
             task.entry["metadata"],
+            task.name,
             task.seed,
             (f"<answer>{task.answer}</answer>", str(number)),
         )

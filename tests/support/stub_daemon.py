@@ -31,6 +31,10 @@ class StubDaemon:
         self.published: list[bytes] = []
         self.asked: list[dict[str, float]] = []
         self.bootnodes: list[str] = []
+        self.verdicts: list[dict[str, object]] = []
+        self.known_peers: list[str] = []
+        self.owners: dict[str, str | None] = {}
+        self.genrl: dict[int, bytes] = {}
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -76,12 +80,32 @@ class StubDaemon:
         async def collect(request: Request) -> Response:
             self.asked.append(await request.json())
             counts = {"asked": 1, "answered": 1, "none": 0, "failed": 0, "rejected": self.rejected}
-            content = msgpack.packb(self.batches) if self.raw_answer is None else self.raw_answer
+            entries = msgpack.packb([[*entry, "direct"] for entry in self.batches])
+            content = entries if self.raw_answer is None else self.raw_answer
             return Response(content, headers={"x-swarm-collect": json.dumps(counts)})
 
         @app.put("/v1/bootnodes")
         async def bootnodes(request: Request) -> Response:
             self.bootnodes = (await request.json())["addresses"]
             return Response(status_code=204)
+
+        @app.post("/v1/verdicts")
+        async def verdicts(request: Request) -> Response:
+            self.verdicts += (await request.json())["verdicts"]
+            return Response(status_code=204)
+
+        @app.get("/v1/peers")
+        async def peers() -> list[dict[str, str]]:
+            return [{"peer": peer} for peer in self.known_peers]
+
+        @app.put("/v1/owners")
+        async def owners(request: Request) -> Response:
+            self.owners.update((await request.json())["owners"])
+            return Response(status_code=204)
+
+        @app.put("/v1/genrl/{number}")
+        async def genrl(request: Request, number: int) -> dict[str, int]:
+            self.genrl[number] = await request.body()
+            return {"replicas": 1}
 
         return app

@@ -21,6 +21,7 @@ async def collect_both(collector: Collector, bridge: GenrlBridge, request: Colle
     for entry in foreign:
         if entry[0] not in heard:
             native.batches.append(entry)
+            native.genrl.add(entry[0])
             native.groups += len(GroupBatch.decode(entry[2]).groups)
     return native
 

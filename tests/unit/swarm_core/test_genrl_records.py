@@ -8,18 +8,20 @@ import pytest
 
 from swarm_core.errors import RecordError
 from swarm_core.genrl import Payload, WorldState, decode, encode
-from swarm_core.genrl_records import SEED_KEY, Question, decode_groups, encode_questions, question_id
+from swarm_core.genrl_records import SEED_KEY, TASK_KEY, Question, decode_groups, encode_questions, question_id
 
 METADATA = {"source_dataset": "gcd", "source_index": 0, "difficulty": {"numbers": (2, 2)}, "odd": {1}}
 
 
 def question(text: str = "1+1?", completions: int = 2, **metadata: Any) -> Question:
-    return Question(text, "2", {**METADATA, **metadata}, 7, [f"<answer>{n}</answer>" for n in range(completions)])
+    return Question(
+        text, "2", {**METADATA, **metadata}, "gcd@2", 7, [f"<answer>{n}</answer>" for n in range(completions)]
+    )
 
 
 def test_ours_round_trip_with_their_seed() -> None:
     (group,), rest = decode_groups(encode_questions([question()]) + b"trailer")
-    assert (group.task, group.seed, group.question, group.answer) == ("gcd", 7, "1+1?", "2")
+    assert (group.task, group.seed, group.question, group.answer) == ("gcd@2", 7, "1+1?", "2")
     assert group.completions == ("<answer>0</answer>", "<answer>1</answer>")
     assert rest == b"trailer"
 
@@ -27,7 +29,7 @@ def test_ours_round_trip_with_their_seed() -> None:
 def test_metadata_of_any_type_is_written_in_types_of_genrl() -> None:
     value, _ = decode(encode_questions([question()]))
     metadata = value[question_id("1+1?")][0].world_state.environment["metadata"]
-    assert metadata == {**METADATA, "difficulty": {"numbers": [2, 2]}, "odd": [1], SEED_KEY: 7}
+    assert metadata == {**METADATA, "difficulty": {"numbers": [2, 2]}, "odd": [1], TASK_KEY: "gcd@2", SEED_KEY: 7}
 
 
 def test_what_does_not_fit_is_left_out() -> None:

@@ -29,14 +29,13 @@ class Book:
     """Our own copy of the questions, and a scorer that keeps what it saw."""
 
     def __init__(self) -> None:
-        self.made: list[tuple[str, int, str, str]] = []
+        self.made: list[tuple[str, int]] = []
+        self.blamed: list[tuple[str, str]] = []
         self.scored: list[tuple[Task, tuple[str, ...]]] = []
 
-    def make(self, name: str, seed: int, question: str, answer: str) -> Task | None:
-        self.made.append((name, seed, question, answer))
-        if (question, answer) != (f"q{seed}", "1"):
-            return None
-        return Task(name, seed, question, answer, {"own": seed})
+    def recompute(self, name: str, seed: int) -> Task | None:
+        self.made.append((name, seed))
+        return Task(name, seed, f"q{seed}", "1", {"own": seed}) if name == "t" else None
 
     def score(self, task: Task, completions: Sequence[str]) -> list[float]:
         self.scored.append((task, tuple(completions)))
@@ -51,7 +50,10 @@ def book() -> Book:
 def check(
     book: Book, groups: Sequence[ExternalGroup], seen: SeenGroups | None = None
 ) -> tuple[list[ScoredGroup], dict[str, int]]:
-    return verify(groups, OWN, seen or SeenGroups(), book.make, book.score)
+    def blame(peer: str, reason: str) -> None:
+        book.blamed.append((peer, reason))
+
+    return verify(groups, OWN, seen or SeenGroups(), book, book.score, lambda peer, group: group.seed == 11, blame)
 
 
 def test_a_good_group_is_kept_with_our_task_and_our_rewards(book: Book) -> None:
@@ -63,7 +65,8 @@ def test_a_good_group_is_kept_with_our_task_and_our_rewards(book: Book) -> None:
     assert scored.rewards == (1.0, 0.0, 0.5)  # the sender claimed 0.5 each
     assert scored.mean_reward == 0.5
     assert dropped == {}
-    assert book.made == [("t", 3, "q3", "1")]
+    assert book.made == [("t", 3)]
+    assert book.blamed == []
 
 
 def test_mean_reward() -> None:
@@ -87,12 +90,25 @@ def test_what_is_dropped_and_why(book: Book) -> None:
             external(7, completions=("1", "1")),
             external(8),
             external(8, OTHER),  # the same group from another peer
+            external(10, task="other"),
+            external(11, OTHER),
         ],
         seen,
     )
     assert [scored.task.seed for scored in kept] == [8]
     assert kept[0].peer_id == PEER
-    assert dropped == {"own": 2, "duplicate": 2, "wrong_task": 3, "zero_advantage": 1}
+    expected = {"own": 2, "duplicate": 2, "wrong_task": 3, "zero_advantage": 1, "unknown_task": 1, "copied": 1}
+    assert dropped == expected
+    assert Counter(reason for _, reason in book.blamed) == expected
+    assert (OTHER, "copied") in book.blamed
+
+
+def test_a_reason_instead_of_rewards_drops_the_group(book: Book) -> None:
+    kept, dropped = verify(
+        [external(1)], OWN, SeenGroups(), book, lambda task, texts: "too_hard", lambda peer, group: False,
+        lambda peer, reason: book.blamed.append((peer, reason)),
+    )  # fmt: skip
+    assert (kept, dropped, book.blamed) == ([], {"too_hard": 1}, [(PEER, "too_hard")])
 
 
 def test_only_our_own_task_reaches_the_scorer(book: Book) -> None:

@@ -12,9 +12,11 @@ import pytest
 from tests.support.statuses import MAIN_PEER, OTHER_PEER, node_status
 
 from swarm_core.errors import FatalError, SwarmError, Unavailable
+from swarm_core.genrl_records import decode_groups
 from swarm_core.records import GroupBatch, RolloutGroup
 from swarm_core.runner import Service
 from swarm_core.status import DhtStatus, RoundRecord
+from swarm_node import screening as screening_module
 from swarm_node import worker as worker_module
 from swarm_node.board import Board
 from swarm_node.exchange import Collected, ExternalGroup
@@ -30,7 +32,7 @@ from swarm_node.worker import Worker
 
 
 def task(seed: int) -> Task:
-    return Task("chain_sum", seed, f"question {seed}", "4", {})
+    return Task("chain_sum", seed, f"question {seed}", "4", {"metadata": {"source_dataset": "chain_sum"}})
 
 
 def rollout(seed: int, rewards: Sequence[float]) -> Rollout:
@@ -55,11 +57,7 @@ class Computing:
         self.evaluated: list[int] = []
         self.error: Exception | None = None
         self.trainer = SimpleNamespace(optimizer_steps=0)
-        self.tasks = SimpleNamespace(verify=self.verify)
-
-    @staticmethod
-    def verify(name: str, seed: int, question: str, answer: str) -> Task | None:
-        return task(seed) if (question, answer) == (task(seed).question, "4") else None
+        self.tasks = SimpleNamespace(recompute=lambda name, seed: task(seed))
 
     def publishable(self, rollout: Rollout) -> RolloutGroup:
         return rollout.as_group()
@@ -90,6 +88,9 @@ class Swarm:
         self.takes = True
         self.waits: list[float] = []
         self.wanted: list[tuple[int, float, float]] = []
+        self.verdicts: list[tuple[str, str, int]] = []
+        self.genrl: dict[int, bytes] = {}
+        self.genrl_rounds: list[int | None] = []
 
     async def status(self) -> DhtStatus | None:
         if self.peers is None:
@@ -100,7 +101,17 @@ class Swarm:
         self.published.append(batch)
         return self.takes
 
-    async def collect(self, want: int, seconds: float, max_age: float, wait: float = 0.0) -> Collected:
+    async def report(self, verdicts: Sequence[tuple[str, str, int]]) -> None:
+        self.verdicts += verdicts
+
+    async def publish_genrl(self, number: int, record: bytes) -> bool:
+        self.genrl[number] = record
+        return True
+
+    async def collect(
+        self, want: int, seconds: float, max_age: float, wait: float = 0.0, genrl_round: int | None = None
+    ) -> Collected:
+        self.genrl_rounds.append(genrl_round)
         self.wanted.append((want, seconds, max_age))
         self.waits.append(wait)
         return self.collected
@@ -177,7 +188,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(worker_module, "_IDENTITY_SECONDS", 0.0)
     # the scorer of the real round needs reasoning-gym; here "4" is right
     monkeypatch.setattr(
-        worker_module, "score_group", lambda _task, texts: [1.0 if text == "4" else 0.0 for text in texts]
+        screening_module, "score_group", lambda _task, texts: [1.0 if text == "4" else 0.0 for text in texts]
     )
     return tmp_path
 
@@ -329,3 +340,19 @@ async def test_an_unforeseen_error_is_shown_whole_and_costs_one_round(
         (record,) = await setting.run()
     assert record.result == "AttributeError"
     assert setting.board.status.rounds == {"AttributeError": 1}
+
+
+async def test_with_genrl_peers_the_chains_round_is_the_key(directory: Path) -> None:
+    setting = Setting(directory, [ChainRound(41, 0), None], dht_compat="genrl")
+    await setting.run()
+    assert setting.swarm.genrl_rounds == [41, None]
+    ((number, record),) = setting.swarm.genrl.items()
+    groups, _ = decode_groups(record)
+    assert number == 41
+    assert [group.seed for group in groups] == [1], "what teaches nothing is not shared"
+
+
+async def test_without_it_nothing_goes_under_a_round_key(directory: Path) -> None:
+    setting = Setting(directory, [ChainRound(41, 0)])
+    await setting.run()
+    assert (setting.swarm.genrl, setting.swarm.genrl_rounds) == ({}, [None])
