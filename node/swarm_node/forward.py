@@ -15,6 +15,12 @@ from swarm_node.head import Objective, Scored, score
 from swarm_node.packing import PackedBatch
 
 
+def attention_dtype(model: Any, device: DeviceChoice) -> torch.dtype:
+    """What the model's attention computes in; `pack` makes its masks of it."""
+    dtype: torch.dtype = device.autocast_dtype or model.dtype
+    return dtype
+
+
 def score_completions(
     model: Any, batch: PackedBatch, device: DeviceChoice, temperature: float, objective: Objective | None
 ) -> Scored:

@@ -17,7 +17,7 @@ import torch
 
 from swarm_core.log import get_logger
 from swarm_node.device import DeviceChoice
-from swarm_node.forward import score_completions
+from swarm_node.forward import attention_dtype, score_completions
 from swarm_node.hyper import Hyperparameters
 from swarm_node.loss import BatchSize, TokenLosses, token_losses, token_weight
 from swarm_node.packing import PackedBatch, Row, TrainingGroup, pack, plan
@@ -69,7 +69,7 @@ class Trainer:
         if not rows:
             return StepMetrics(0, 0, 0, 0, 0, 0, 0, len(groups), 0, 0, time.perf_counter() - started)
         self._model.eval()  # no dropout: the ratio compares one policy with another, not one mask with another
-        dtype = self._device.autocast_dtype or self._model.dtype
+        dtype = attention_dtype(self._model, self._device)
         batches = [pack(part, self._device.device, dtype) for part in plan(rows, self._hyper.micro_batch_tokens)]
         reference = [self._reference_logprobs(batch) for batch in batches]
         old: list[torch.Tensor | None] = [None] * len(batches)

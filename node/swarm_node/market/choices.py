@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from swarm_node.device import DeviceChoice
-from swarm_node.forward import completion_logprobs
+from swarm_node.forward import attention_dtype, score_completions
 from swarm_node.packing import Row, pack, plan
 from swarm_node.tokens import Prompts
 
@@ -44,7 +44,8 @@ def score_choices(
     model.eval()
     values: list[float] = []
     for part in plan(rows, _BATCH_TOKENS):
-        logprobs, _ = completion_logprobs(model, pack(part, device.device), device, 1.0)
+        batch = pack(part, device.device, attention_dtype(model, device))
+        logprobs = score_completions(model, batch, device, 1.0, None).logprobs
         for piece in torch.split(logprobs.double(), [len(row.completion_ids) for row in part]):
             values.append(float(piece.mean() if normalised else piece.sum()))
     return values
