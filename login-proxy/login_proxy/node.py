@@ -23,6 +23,7 @@ from login_proxy.access.tickets import Tickets
 from login_proxy.backup.bundle import Identity
 from login_proxy.backup.vault import Vault
 from login_proxy.chain_totals import ChainTotals
+from login_proxy.choices import ChoiceStore
 from login_proxy.drop_in import write_user_data
 from login_proxy.keystore import Keystore
 from login_proxy.node_chain import NodeChain
@@ -58,6 +59,9 @@ class LoginNode:
         self.tickets = Tickets()
         self.passwords = Passwords()
         self.setup_token = SetupToken(settings.state_dir / "setup-token")
+        self.choices = ChoiceStore(
+            settings.state_dir / "choices.json", settings.api_token_file.parent, settings.hub_url
+        )
         self.totals = ChainTotals(client)
         self.wallet: Wallet | None = None
         self.fingerprint = ""  # of the own TLS certificate, while there is one

@@ -58,6 +58,11 @@ class LoginSettings(ChainSettings):
         False, description="True lets an unmodified upstream trainer use this account, with the worker API's token."
     )
     run_dir: Path = Field(Path("/run/swarm"), description="Sockets of the node and, under peers/, of extra peers.")
+    # what the page shows as decided by the environment; the workers act on it
+    model: str = Field("", description="embedded, auto, a path or a hub name; empty: embedded on a CPU, auto on CUDA.")
+    hub_push_steps: int = Field(0, ge=0, description="Rounds between two pushes to the Hugging Face Hub; 0: never.")
+    play_market: int = Field(0, ge=0, le=1, description="1: bet on the market's games unless the page says otherwise.")
+    hub_url: str = Field("https://huggingface.co", description="Where the page checks a Hub token.")
     login_run_dir: Path = Field(Path("/run/login"), description="Where login.sock is made.")
 
     @property

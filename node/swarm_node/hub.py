@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from swarm_core.errors import ConfigError, SwarmError
+from swarm_core.hub_scope import may_write
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
 from swarm_core.runner import Service
@@ -46,22 +47,6 @@ class Account:
     """Whose token it is."""
 
     user: str
-
-
-def may_write(answer: Mapping[str, Any]) -> bool:
-    """Whether the token of a whoami answer may create a repository of its user and push to it.
-
-    A fine-grained token needs `repo.write` on the user's own namespace.
-    """
-    token = answer.get("auth", {}).get("accessToken", {})
-    role = token.get("role")
-    if role == "fineGrained":
-        scopes = token.get("fineGrained", {}).get("scoped", [])
-        return any(
-            scope.get("entity", {}).get("name") == answer.get("name") and "repo.write" in scope.get("permissions", [])
-            for scope in scopes
-        )
-    return bool(role == "write")
 
 
 def check_token(token: str) -> Account:

@@ -8,15 +8,18 @@ import importlib
 import secrets
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarm_core import __version__
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
+from swarm_core.memory_limit import memory_limit
 from swarm_core.runner import Service, run
 from swarm_core.status import NodeStatus
 from swarm_core.uds import serve_unix
+from swarm_node.choices import Choices
 from swarm_node.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -53,7 +56,9 @@ async def start(service: Service, settings: NodeSettings, environments: Sequence
         settings.state_dir / "history.jsonl",
     )
     serve_unix(service, board.app(), settings.run_dir / "node.sock")
-    worker, progress = await _assemble(service, settings, board, environments)
+    choices = Choices(settings)
+    service.on_close("choices", choices.close)
+    worker, progress = await _assemble(service, await choices.begin(), board, choices, environments)
     service.spawn("worker", worker.run())
 
     async def save() -> None:
@@ -64,7 +69,7 @@ async def start(service: Service, settings: NodeSettings, environments: Sequence
 
 
 async def _assemble(
-    service: Service, settings: NodeSettings, board: Board, environments: Sequence[Environment]
+    service: Service, settings: NodeSettings, board: Board, choices: Choices, environments: Sequence[Environment]
 ) -> tuple[Worker, Progress]:
     # torch and transformers come in here, seconds after bad settings, a damaged ledger or a wrong chain were refused
     from swarm_chain.client import ChainClient
@@ -102,7 +107,16 @@ async def _assemble(
     device = choose_device(settings.device)
     default = EMBEDDED if device.device.type == "cpu" else "auto"
     name = resolve_name(settings.model or default, device, await _peer_id(exchange, ledger) or settings.node_name)
-    loaded = await asyncio.to_thread(load, name, device)
+    try:
+        loaded = await asyncio.to_thread(load, name, device)
+    except ConfigError as error:
+        if settings.model == choices.environment_model:
+            raise
+        # chosen on the page: the node goes on with its default, and says so, until the owner chooses another
+        log.error("the model chosen on the page cannot be loaded", model=name, error=str(error))
+        board.set(choice_error=f"The model chosen on the page cannot be loaded: {error}"[:500])
+        name = resolve_name(choices.environment_model or default, device, settings.node_name)
+        loaded = await asyncio.to_thread(load, name, device)
     device = device.for_model(loaded.parameters)
     device.apply_threads()
     try:
@@ -126,7 +140,13 @@ async def _assemble(
     await asyncio.to_thread(_write_base, loaded, store.home(config) / BASE)
     resumed = await asyncio.to_thread(progress.resume)
     board.set(
-        model=name, device=device.label, dtype=str(device.compute_dtype).removeprefix("torch."), resumed_from=resumed
+        model=name,
+        device=device.label,
+        dtype=str(device.compute_dtype).removeprefix("torch."),
+        resumed_from=resumed,
+        memory_limit=memory_limit(),
+        gpu_memory=device.memory_bytes,
+        choices_revision=choices.current.revision,
     )
     log.info(
         "ready to train",
@@ -153,15 +173,24 @@ async def _assemble(
             settings=described,
             scratch=settings.state_dir / "hub",
         )
-        await pusher.check()
-        service.spawn("hub", pusher.run(service))
+        try:
+            await pusher.check()
+        except ConfigError as error:
+            if not choices.pushes:
+                raise
+            log.error("the Hub token given on the page cannot push", error=str(error))
+            board.set(hub_error=str(error)[:500])
+        else:
+            service.spawn("hub", pusher.run(service))
     screening = Screening(tasks, exchange, await _scorers(service), str(settings.chain_id))
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter, screening)
     worker.host_work = make_host_work(
-        settings, learner, device, chain, exchange, lambda: worker.peer_id, lambda: settings.play_market == 1
+        settings, learner, device, chain, exchange, lambda: worker.peer_id, lambda: choices.plays_market
     )
     if worker.host_work is not None:
         worker.host_work.start(service)
+    worker.follow_choices = partial(choices.follow, service, board)
+    service.spawn("choices", choices.watch(service, board))
     return worker, progress
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 from swarm_chain.client import ChainClient
@@ -80,6 +80,7 @@ class Worker:
         self.seen = progress.seen
         self._swarm = f"{settings.chain_id}"
         self._failed_in_a_row = 0
+        self.follow_choices: Callable[[], Awaitable[bool]] | None = None
         self._nothing_new = False  # the last round found other peers' groups and had seen them all
 
     async def run(self) -> None:
@@ -87,6 +88,8 @@ class Worker:
         await self._wait_for_identity()
         while not self.service.stop.is_set():
             with self.board.phase("waiting"):
+                if self.follow_choices is not None and await self.follow_choices():
+                    break  # between two rounds: the process starts again with what the owner chose
                 chain_round = await self.clock.next()
             if self.service.stop.is_set():
                 break

@@ -114,6 +114,7 @@ PROCESS_NAMES = frozenset(
         "SWARM_HTTPS_PUBLISHED_PORT",
         "SWARM_DROP_IN",
         "SWARM_HTTP_PORT",
+        "SWARM_HUB_URL",
         "SWARM_KEYS_DIR",
         "SWARM_LOGIN",
         "SWARM_LOGIN_PUBLISHED_PORT",

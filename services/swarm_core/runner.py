@@ -35,6 +35,12 @@ class Service:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._failure: BaseException | None = None
+        self.again = False
+
+    def restart(self) -> None:
+        """Stop in order, then start the same program anew in this process's place: other settings take effect."""
+        self.again = True
+        self.stop.set()
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` supervised: if it raises, or returns before the process was asked to stop, the process fails."""
@@ -95,6 +101,7 @@ class Service:
 
     def _on_signal(self, number: signal.Signals) -> None:
         self.log.info("stopping", signal=signal.Signals(number).name)
+        self.again = False
         self.stop.set()
 
     async def _teardown(self) -> None:
@@ -115,7 +122,7 @@ class Service:
     def _exit_code(self) -> int:
         error = self._failure
         if error is None:
-            self.log.info("stopped")
+            self.log.info("starting again" if self.again else "stopped")
             return 0
         if isinstance(error, FatalError):
             self.log.error(str(error))
@@ -158,15 +165,22 @@ def run(name: str, settings_cls: type[S], main: Main[S], *, parsed: bool = False
         sys.exit(error.exit_code)
     logging_setup.setup(name, fmt=settings.log_format, level=settings.log_level)
 
+    again = False
+
     async def body() -> int:
+        nonlocal again
         service = Service(name)
-        return await service.run(main(service, settings))
+        code = await service.run(main(service, settings))
+        again = service.again and code == 0
+        return code
 
     with asyncio.Runner() as runner:
         code = runner.run(body())
         # everything is closed and saved by now; a thread deep in native code must not delay the end for minutes
         sys.stdout.flush()
         sys.stderr.flush()
+        if again:  # same pid: for Docker and for a parent process nothing has ended
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own program and arguments
         if threading.active_count() > 1:
             os._exit(code)
     sys.exit(code)

@@ -162,6 +162,10 @@ class NodeStatus(_Model):
     hub_failures: int = Field(0, description="failed pushes since the start")
     hub_error: str = ""
     memory_rss: int = 0
+    memory_limit: int | None = Field(None, description="what the worker may use: the container's limit or the RAM")
+    gpu_memory: int | None = Field(None, description="of the GPU it trains on")
+    choices_revision: int = Field(0, description="revision of the page's choices that the worker follows")
+    choice_error: str = Field("", description="why a choice of the page cannot be followed")
     last_error: str = ""
     judge: JudgeStatus = Field(default_factory=JudgeStatus)
     market: MarketStatus = Field(default_factory=MarketStatus)

@@ -29,7 +29,7 @@ def main(url: str, token: str, password: str, screenshot: str) -> None:
         fields = page.locator("input[type=password]")
         fields.nth(0).fill(password)
         fields.nth(1).fill(password)
-        page.get_by_role("button").click()
+        page.get_by_role("button", name="Claim with this password").click()
         expect(page).to_have_url(url, timeout=PAGE_MILLISECONDS)
         expect(page.locator("#main")).to_contain_text("Registered", timeout=PAGE_MILLISECONDS)
         page.reload()

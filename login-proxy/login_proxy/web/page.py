@@ -26,6 +26,7 @@ from login_proxy.web.outbox import OutboxPages
 from login_proxy.web.passkeys import PasskeyRoutes
 from login_proxy.web.routes import Access, Route
 from login_proxy.web.security import SecurityPages
+from login_proxy.web.settings_page import SettingsPages
 from login_proxy.web.signing_in import SignInPages
 from login_proxy.web.site import Site, go, refuse
 from login_proxy.web.visit import Visit, visit_of
@@ -55,6 +56,7 @@ class Page:
             IdentityPages(self._site),
             OutboxPages(self._site),
             BackupPages(self._site),
+            SettingsPages(self._site),
             SecurityPages(self._site),
         ]
         self.table: list[Route] = [route for module in modules for route in module.routes()]

@@ -25,6 +25,7 @@ from login_proxy.web.bodies import BodyTooLarge, read_body
 from login_proxy.web.worker_bodies import ClaimBody, GuessBody, PeerBody, RegisterBody, RewardBody, WinnerBody
 from swarm_chain.errors import ContractError, WrongContract
 from swarm_chain.market import MarketClient
+from swarm_core.choices import NodeChoices
 from swarm_core.errors import Unavailable
 
 MAX_BODY_BYTES = 16 * 1024
@@ -62,6 +63,10 @@ def make_worker_api(node: LoginNode, token: str) -> FastAPI:
             return _error(HTTPStatus.NOT_FOUND, "user not found")
         status: Literal["activated", "pending"] = "activated" if node.wallet is not None else "pending"
         return PlainTextResponse(status)
+
+    @app.get("/api/node-settings")
+    async def node_settings() -> NodeChoices:
+        return node.choices.current
 
     @app.post("/api/register-peer", openapi_extra=reads(RegisterBody))
     async def register_peer(request: Request) -> Response:

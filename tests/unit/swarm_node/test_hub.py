@@ -12,10 +12,11 @@ from tests.support.fake_hub import TOKENS, FakeHub
 from tests.support.statuses import MAIN_PEER
 
 from swarm_core.errors import ConfigError
+from swarm_core.hub_scope import may_write
 from swarm_core.names import peer_name
 from swarm_core.status import RoundRecord
 from swarm_node import hub
-from swarm_node.hub import HubUnavailable, may_write, repository_name
+from swarm_node.hub import HubUnavailable, repository_name
 from swarm_node.hub_client import fetch
 from swarm_node.model_card import curve, model_card
 
