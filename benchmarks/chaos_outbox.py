@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from login_proxy.keystore import Keystore  # noqa: E402
 from swarm_chain import abi, calls  # noqa: E402
 from swarm_core.identity import PeerKey, generate_key, parse_key  # noqa: E402
 
-PEERS, ROUNDS, GAMES, CLAIMED_GAMES, KILLS = 20, 9, 4, 2, 20
+GAMES, CLAIMED_GAMES = 4, 2
 BET = 100
 ASYNC = {"prefer": "respond-async"}
 DRAIN_ROUNDS = 750
@@ -44,6 +45,15 @@ DRAIN_ROUNDS = 750
 def amount(peer: int, number: int) -> int:
     """The reward of a peer in a round."""
     return (peer * 7 + number * 3) % 11 + 1
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many peers, rounds and kills; the whole has 500 intents."""
+
+    peers: int = 20
+    rounds: int = 9
+    kills: int = 20
 
 
 class Faults(threading.Thread):
@@ -98,7 +108,7 @@ class Rival:
 
 
 async def rival(key_file: Path, url: str, count_file: Path) -> None:
-    """Body of the second process: a transfer of nothing every second or so, on the nonce the chain names."""
+    """Body of the second process: a transfer of nothing every few seconds, on the nonce the chain names."""
     from swarm_chain.client import ChainClient
     from swarm_chain.errors import RpcRefused
     from swarm_chain.settings import ChainSettings
@@ -119,7 +129,7 @@ async def rival(key_file: Path, url: str, count_file: Path) -> None:
                     count_file.write_text(str(mined))
             except (RpcRefused, Unavailable):
                 pass  # the service was faster
-            await asyncio.sleep(chance.uniform(0.3, 1.5))
+            await asyncio.sleep(chance.uniform(1.0, 4.0))
 
 
 def submit(login: Login, path: str, body: dict[str, Any]) -> None:
@@ -159,12 +169,12 @@ async def advance(chain: LocalChain, rounds: int) -> None:
 class Attack:
     """The 500 intents."""
 
-    def __init__(self, chain: LocalChain, directory: Path, seed: int) -> None:
-        self.chain, self.directory, self.seed = chain, directory, seed
-        self.keys: list[PeerKey] = [parse_key(generate_key()) for _ in range(PEERS)]
+    def __init__(self, chain: LocalChain, directory: Path, seed: int, size: Size) -> None:
+        self.chain, self.directory, self.seed, self.size = chain, directory, seed, size
+        self.keys: list[PeerKey] = [parse_key(generate_key()) for _ in range(self.size.peers)]
         self.proxy = FaultyRpc(chain.rpc_url, seed)
         self.login = Login(directory / "login", chain, mode="auto", rpc_url=self.proxy.url)
-        sockets = ["run/dht.sock", *(f"run/peers/{slot}/dht.sock" for slot in range(1, PEERS))]
+        sockets = ["run/dht.sock", *(f"run/peers/{slot}/dht.sock" for slot in range(1, self.size.peers))]
         self.daemons = [Daemon(self.login.directory / path, key) for path, key in zip(sockets, self.keys, strict=True)]
         self.together = False
         self.rival: Rival | None = None
@@ -181,7 +191,7 @@ class Attack:
         killer = threading.Thread(target=self._kill, daemon=True)
         killer.start()
         self._submit_first()
-        wait_until(lambda: self._delivered("guess") == PEERS * GAMES, 240, pause=0.5)
+        wait_until(lambda: self._delivered("guess") == self.size.peers * GAMES, 240, pause=0.5)
         asyncio.run(self._reveal())
         self._each(lambda peer: [submit(self.login, "claim-reward", self._of(peer, gameId=game))
                                  for game in range(CLAIMED_GAMES)])  # fmt: skip
@@ -197,7 +207,7 @@ class Attack:
         report = asyncio.run(self._audit(rivals))
         self.login.stop()
         return report | {
-            "seconds": round(seconds, 1), "seconds_with_faults": round(faulty_seconds, 1), "kills": KILLS,
+            "seconds": round(seconds, 1), "seconds_with_faults": round(faulty_seconds, 1), "kills": self.size.kills,
             "outages": faults.outages, "bursts": {str(status): count for status, count in faults.bursts.items()},
             "rpc_requests": self.proxy.requests, "requests_dropped": self.proxy.dropped,
             "send_replies_lost": self.proxy.replies_lost, "rival_transactions": rivals,
@@ -218,7 +228,7 @@ class Attack:
 
     def _each(self, work: Any) -> None:
         with ThreadPoolExecutor(6) as pool:
-            list(pool.map(work, range(PEERS)))
+            list(pool.map(work, range(self.size.peers)))
 
     def _submit_first(self) -> None:
         self._each(lambda peer: submit(self.login, "register-peer", self._of(peer)))
@@ -232,9 +242,9 @@ class Attack:
             list(pool.map(both, (0, 1)))
 
         def reports(peer: int) -> None:
-            for number in range(ROUNDS):
+            for number in range(self.size.rounds):
                 self._reward(peer, number)
-                winners = [self.keys[(peer + number) % PEERS].peer_id]
+                winners = [self.keys[(peer + number) % self.size.peers].peer_id]
                 submit(self.login, "submit-winner", self._of(peer, roundNumber=number, winners=winners))
                 if number < GAMES:
                     choice = 1 if number < CLAIMED_GAMES else peer % 4
@@ -250,7 +260,7 @@ class Attack:
 
     def _kill(self) -> None:
         chance = random.Random(self.seed)
-        for _ in range(KILLS):
+        for _ in range(self.size.kills):
             time.sleep(chance.uniform(0.2, 2.0))  # kills meet different moments
             self.login.kill()
             self.login.start()
@@ -284,15 +294,15 @@ class Attack:
         host, account = MarketHost(self.chain, client), str(status.account)
         peers = [key.peer_id for key in self.keys]
         missing: list[str] = []
-        expected = [sum(amount(peer, number) for number in range(ROUNDS)) for peer in range(PEERS)]
+        expected = [sum(amount(peer, number) for number in range(self.size.rounds)) for peer in range(self.size.peers)]
         totals = await client.total_rewards(peers)
         owners = await client.owners(peers)
         for index, peer in enumerate(peers):
             missing += [f"register {index}"] if str(owners[index]).lower() != account.lower() else []
-            for number in range(ROUNDS):
+            for number in range(self.size.rounds):
                 missing += [] if await client.has_reward(number, 0, peer) else [f"reward {index} {number}"]
                 votes = await client.votes_of(number, peer)
-                missing += [] if votes == [peers[(index + number) % PEERS]] else [f"winner {index} {number}"]
+                missing += [] if votes == [peers[(index + number) % self.size.peers]] else [f"winner {index} {number}"]
             for game in range(GAMES):
                 bet = await host.market.bet_of(game, 0, peer)
                 missing += [] if bet is not None and bet.amount == BET + index else [f"guess {index} {game}"]
@@ -305,9 +315,10 @@ class Attack:
         pool: Any = rpc(self.chain.rpc_url, "txpool_status")
         waiting = sum(int(value, 16) for value in pool.values())
         delivered = {kind: states.get("delivered", 0) for kind, states in status.submissions.items()}
+        peer_count, reports = self.size.peers, self.size.peers * self.size.rounds
         wanted = {
-            "register": PEERS, "reward": PEERS * ROUNDS, "winner": PEERS * ROUNDS, "guess": PEERS * GAMES,
-            "claim": PEERS * CLAIMED_GAMES,
+            "register": peer_count, "reward": reports, "winner": reports, "guess": peer_count * GAMES,
+            "claim": peer_count * CLAIMED_GAMES,
         }  # fmt: skip
         await client.close()
         local = sum(peer.delivered_total for peer in status.peers)
@@ -373,6 +384,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="the report is always JSON; kept for the habit")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--small", action="store_true", help="a fifth of it, without the drain: to see that it runs")
     parser.add_argument("--rival", nargs=3, metavar=("KEY", "URL", "COUNT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rival:
@@ -384,13 +396,15 @@ def main() -> int:
         directory, binary = Path(name), anvil_binary()
         anvils = [Anvil(binary), Anvil(binary)]
         try:
-            attack = Attack(deploy_chain(anvils[0], directory / "chain"), directory, options.seed)
+            size = Size(6, 4, 4) if options.small else Size()
+            attack = Attack(deploy_chain(anvils[0], directory / "chain"), directory, options.seed, size)
             try:
-                asyncio.run(advance(attack.chain, ROUNDS))
+                asyncio.run(advance(attack.chain, size.rounds))
                 report = attack.run()
             finally:
                 attack.close()
-            report["drain"] = drain(deploy_chain(anvils[1], directory / "chain2"), directory)
+            if not options.small:
+                report["drain"] = drain(deploy_chain(anvils[1], directory / "chain2"), directory)
         finally:
             for anvil in anvils:
                 anvil.stop(kill=True)
@@ -398,7 +412,7 @@ def main() -> int:
     held = (
         report["exactly_once"] and not report["gap"] and report["sum_expected"] == report["sum_on_chain"]
         and report["sum_in_outbox"] == report["sum_expected"] and report["two_peers_at_once_both_counted"]
-        and report["drain"]["sums_equal"] and report["drain"]["seconds"] < 300
+        and (options.small or (report["drain"]["sums_equal"] and report["drain"]["seconds"] < 300))
     )  # fmt: skip
     report["held"] = held
     print(json.dumps(report))

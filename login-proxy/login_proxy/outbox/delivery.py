@@ -131,13 +131,13 @@ class Delivery:
 
     async def _sign(self, ready: list[tuple[Intent, int]], held: Mapping[int, Intent]) -> list[tuple[int, Attempt]]:
         """Sign what can be paid for on the lowest free nonces and commit; the result may be sent."""
-        mined = await persist(self._submitter.used)
         fees = within(await persist(self._submitter.fees), self._fee_cap)
         if fees.max_fee > 0:
             balance = await persist(self._submitter.balance)
             paid, self.short = affordable([gas for _, gas in ready], fees.max_fee, balance, held.values())
             ready = ready[:paid]
         target = self._store.target
+        mined = await persist(self._submitter.used)  # last: another program may take the number any moment
         numbers = nonces.take(mined, held.keys(), len(ready))
 
         def sign_all() -> list[tuple[int, Attempt]]:
