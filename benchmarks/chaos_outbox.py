@@ -188,14 +188,15 @@ class Attack:
         faults = Faults(self.proxy, self.seed)
         faults.start()
         started = time.monotonic()
-        killer = threading.Thread(target=self._kill, daemon=True)
-        killer.start()
+        killers = ThreadPoolExecutor(1)
+        killer = killers.submit(self._kill)
         self._submit_first()
         wait_until(lambda: self._delivered("guess") == self.size.peers * GAMES, 240, pause=0.5)
         asyncio.run(self._reveal())
         self._each(lambda peer: [submit(self.login, "claim-reward", self._of(peer, gameId=game))
                                  for game in range(CLAIMED_GAMES)])  # fmt: skip
-        killer.join()
+        killer.result(timeout=300)
+        killers.shutdown()
         wait_until(lambda: faults.outages == 2, 120)
         faults.stop()
         rivals = rival_process.stop()
@@ -263,7 +264,14 @@ class Attack:
         for _ in range(self.size.kills):
             time.sleep(chance.uniform(0.2, 2.0))  # kills meet different moments
             self.login.kill()
-            self.login.start()
+            self.login.start(wait=False)
+            wait_until(self._alive, 60)
+
+    def _alive(self) -> bool:
+        try:
+            return self.login.status().version != ""
+        except (httpx.TransportError, OSError):
+            return False
 
     def _delivered(self, kind: str) -> int:
         try:
