@@ -208,3 +208,51 @@ async def test_results_of_another_kind_are_outages_to_every_reader(result: Any) 
         if result is not None:
             with pytest.raises(Unavailable):
                 await client.block_hash(1)
+
+
+async def test_probes_ask_for_chain_id_and_block_only_and_show_no_key() -> None:
+    def node(host: str, method: str) -> Any:
+        if host == "down":
+            return httpx.ConnectError("refused")
+        if method == "eth_chainId":
+            return {"result": "0x7"} if host == "other" else None
+        return {"result": "0x10"}
+
+    urls = ("http://one/key-1", "http://down", "http://other")
+    rpc, asked = rpc_of(node, *urls)
+    probes = await rpc.probe()
+    assert [(probe.url, probe.block) for probe in probes] == [
+        ("http://one", 16),
+        ("http://down", None),
+        ("http://other", None),
+    ]
+    assert "refused" in probes[1].problem
+    assert "serves chain 7" in probes[2].problem
+    assert {method for _, method in asked} == {"eth_chainId", "eth_blockNumber"}
+    assert "key-1" not in str(probes)
+
+
+async def test_the_first_node_that_works_and_keeps_up_is_preferred_again() -> None:
+    blocks = {"one": 100, "two": 100}
+
+    def node(host: str, method: str) -> Any:
+        if blocks[host] < 0:
+            return httpx.ConnectError("refused")
+        return (
+            None if method == "eth_chainId" else {"result": hex(blocks[host]) if method == "eth_blockNumber" else host}
+        )
+
+    rpc, asked = rpc_of(node, "http://one", "http://two")
+    blocks["one"] = -1
+    assert await rpc.call("x") == "two"
+    blocks["one"] = 100
+    assert await rpc.call("x") == "two", "what works is kept"
+    for block, preferred in ((97, "one"), (96, "two"), (-1, "two"), (100, "one")):
+        blocks["one"] = block
+        await rpc.prefer_healthy()
+        assert await rpc.call("x") == preferred, block
+    blocks.update(one=-1, two=-1)
+    await rpc.prefer_healthy()  # nobody answers: nothing to prefer
+    alone, asked = rpc_of(node, "http://one")
+    await alone.prefer_healthy()
+    assert asked == []
