@@ -108,11 +108,12 @@ class MarketStatus(_Model):
 
 
 class JudgedAnswer(_Model):
-    """A question of the judge that this peer answered."""
+    """A question of the judge that this peer answered; `swarm_score` is the mean of all peers in that round."""
 
     round: int
     score: float
     at: float
+    swarm_score: float | None = None
 
 
 class JudgeStatus(_Model):

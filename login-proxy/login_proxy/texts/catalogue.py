@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from login_proxy import texts
-from login_proxy.texts import access, settings, wallet
+from login_proxy.texts import access, market, settings, wallet
 
-_PARTS = (texts.PAGE, access.PAGE, settings.PAGE, wallet.PAGE)
+_PARTS = (texts.PAGE, access.PAGE, market.PAGE, settings.PAGE, wallet.PAGE)
 PAGE: dict[str, str] = {key: words for part in _PARTS for key, words in part.items()}
 
 if len(PAGE) != sum(len(part) for part in _PARTS):

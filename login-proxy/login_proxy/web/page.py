@@ -22,6 +22,7 @@ from login_proxy.web.claiming import ClaimPages
 from login_proxy.web.confirming import ConfirmPages
 from login_proxy.web.home import HomePages
 from login_proxy.web.identity import IdentityPages
+from login_proxy.web.market import MarketPages
 from login_proxy.web.outbox import OutboxPages
 from login_proxy.web.passkeys import PasskeyRoutes
 from login_proxy.web.routes import Access, Route
@@ -55,6 +56,7 @@ class Page:
             WalletRoutes(self._site),
             IdentityPages(self._site),
             OutboxPages(self._site),
+            MarketPages(self._site),
             BackupPages(self._site),
             SettingsPages(self._site),
             SecurityPages(self._site),

@@ -20,6 +20,7 @@ from swarm_node.exchange import Exchange
 _CALL_SECONDS = 5.0
 _MAX_ANSWER_BYTES = 256 * 1024
 MAX_TEXT_CHARS = 8192
+_ROUNDS = 100
 A = TypeVar("A", bound=BaseModel)
 
 
@@ -36,6 +37,11 @@ class Question(_Answer):
 
 class _Score(_Answer):
     score: Annotated[float, Field(ge=0, le=1, strict=False)]
+
+
+class _RoundScore(_Answer):
+    round: Annotated[int, Field(ge=0, lt=2**53)]
+    swarm_score: Annotated[float, Field(ge=0, le=1, strict=False)] | None = None
 
 
 class Clue(_Answer):
@@ -87,6 +93,13 @@ class JudgeClient:
         """Hand in an answer; its score."""
         body = {"session_id": session_id, "round_number": round_number, "user_answer": answer}
         return _checked(_Score, await self._post("/submit-answer/", body)).score
+
+    async def swarm_scores(self, peer_id: str) -> dict[int, float]:
+        """Mean score of the swarm in the newest rounds in which this peer was asked."""
+        answer = await self._http.request("GET", f"/peers/{peer_id}?limit={_ROUNDS}", deadline=_CALL_SECONDS)
+        raw = _json(answer)
+        rows = [_checked(_RoundScore, row) for row in (raw if isinstance(raw, list) else [])[:_ROUNDS]]
+        return {row.round: row.swarm_score for row in rows if row.swarm_score is not None}
 
     async def clue(self) -> Clue:
         """The newest clue."""

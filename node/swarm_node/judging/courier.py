@@ -45,6 +45,7 @@ class JudgeCourier:
         self._answer: tuple[Asking, Question, str] | None = None
         self._taken = False
         self.scores: deque[JudgeScore] = deque(maxlen=_KEPT_SCORES)
+        self.swarm_scores: dict[int, float] = {}
         self.reachable: bool | None = None
         self.refused = ""
 
@@ -122,6 +123,7 @@ class JudgeCourier:
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
         self.scores.append(JudgeScore(asking.round, score, time.time()))
+        self.swarm_scores = await self._client.swarm_scores(asking.peer_id)
         self.refused = ""
         log.info("judged", round=asking.round, score=score)
 

@@ -77,7 +77,12 @@ class HostWork:
         """For the worker's status."""
         courier = self._courier
         scores = list(courier.scores)[-_SHOWN_ANSWERS:]
-        answers = [JudgedAnswer(round=score.round, score=score.score, at=score.at) for score in scores]
+        answers = [
+            JudgedAnswer(
+                round=score.round, score=score.score, at=score.at, swarm_score=courier.swarm_scores.get(score.round)
+            )
+            for score in scores
+        ]
         return JudgeStatus(url=self._url, reachable=courier.reachable, refused=courier.refused, answers=answers)
 
     def market_status(self) -> MarketStatus:

@@ -30,12 +30,12 @@ def alone(model: Any, prompts: Prompts, question: str, choice: str, normalised: 
 def test_scores_equal_a_per_choice_reference(
     family: str, normalised: bool, make_model: Callable[..., Any], tokenizer: Any, cpu: DeviceChoice
 ) -> None:
-    model = make_model(family, dtype=torch.float64)
+    model = make_model(family)
     prompts = Prompts(tokenizer, "answer")
     question = clue_prompt("It is odd.", ["It is small."], CHOICES[:3])
     together = score_choices(model, cpu, prompts, question, CHOICES, normalised=normalised)
     expected = [alone(model, prompts, question, choice, normalised) for choice in CHOICES]
-    assert together == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert together == pytest.approx(expected, abs=1e-5, rel=1e-6)
     assert best(together) == max(range(len(CHOICES)), key=lambda index: expected[index])
     assert len({round(value, 3) for value in expected}) == len(CHOICES)  # the model tells them apart
 
@@ -44,7 +44,7 @@ def test_float32_as_in_training(make_model: Callable[..., Any], tokenizer: Any, 
     model, prompts = make_model("qwen2"), Prompts(tokenizer, "answer")
     together = score_choices(model, cpu, prompts, "2 + 2 =", CHOICES)
     expected = [alone(model, prompts, "2 + 2 =", choice, False) for choice in CHOICES]
-    assert together == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert together == pytest.approx(expected, abs=1e-5, rel=1e-6)
 
 
 def test_a_choice_cannot_open_a_turn_of_its_own(tokenizer: Any) -> None:
