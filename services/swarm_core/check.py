@@ -17,7 +17,7 @@ from swarm_core.log import get_logger
 from swarm_core.runner import CHECK_FLAG
 from swarm_core.settings import SwarmSettings, load, settings_error
 
-_NOT_PROCESSES = frozenset({"swarm-check", "swarm-export", "swarm-health", "swarm-identity"})
+_NOT_PROCESSES = frozenset({"swarm-check", "swarm-export", "swarm-health", "swarm-identity", "swarm-join-env"})
 
 
 class ComposeSettings(SwarmSettings):

@@ -11,6 +11,8 @@ COMPOSE_NAMES = frozenset(
     {
         "SWARM_BIND_ADDRESS",
         "SWARM_EXPORTER_PUBLISHED_PORT",
+        "SWARM_GATEWAY_BIND",
+        "SWARM_GATEWAY_PUBLISHED_PORT",
         "SWARM_GRAFANA_PORT",
         "SWARM_HTTPS_BIND",
         "SWARM_IMAGE_TAG",
@@ -44,6 +46,10 @@ PROCESS_NAMES = frozenset(
         "SWARM_ROLE_KEYS_DIR",
         "SWARM_ROUND_SECONDS",
         "SWARM_RPC_URL",
+        # gateway
+        "SWARM_GATEWAY_PORT",
+        "SWARM_GATEWAY_READS",
+        "SWARM_GATEWAY_WRITES",
         # DHT daemon
         "SWARM_ADMIT",
         "SWARM_ALLOW_PEERS",

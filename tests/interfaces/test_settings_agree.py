@@ -21,13 +21,14 @@ from swarm_core.peer_slot import PeerSettings
 from swarm_core.settings import ENV_VERSION, SwarmSettings
 from swarm_dht.settings import DhtSettings
 from swarm_exporter.settings import ExporterSettings
+from swarm_gateway.settings import GatewaySettings
 from swarm_judge.settings import JudgeSettings
 from swarm_node.settings import NodeSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES: tuple[type[SwarmSettings], ...] = (
     ChainSettings, ComposeSettings, DeploySettings, KeeperSettings, PeerSettings, DhtSettings, NodeSettings,
-    LoginSettings, ExporterSettings, JudgeSettings,
+    LoginSettings, GatewaySettings, ExporterSettings, JudgeSettings,
 )  # fmt: skip
 # Compose decides the device by an image, so its default is the CPU where the process would look for itself
 COMPOSE_DEFAULTS = {"SWARM_DEVICE": "cpu"}
@@ -39,7 +40,7 @@ FIXED = frozenset(
         "LOGIN_RUN_DIR", "KEYS_DIR", "KEY_DIR", "STATE_DIR", "PEER_KEYS_DIR", "PEER_STATE_DIR", "API_TOKEN_FILE",
         "DEPLOYMENT_FILE", "JUDGE_HOST", "JUDGE_PORT", "ROLE_KEYS_DIR", "JUDGE_KEYS_DIR", "JUDGE_STATE_DIR",
         "HUB_TOKEN_FILE", "BOOTNODE_SOCKET",
-        "KEEPER_SOCKET",
+        "KEEPER_SOCKET", "GATEWAY_PORT",
     )
 )  # fmt: skip
 
