@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import uvicorn
 from swarm_core.errors import FatalError
 from swarm_core.runner import Service
 
+_RECURSION_LIMIT = 1000
 _BACKLOG = 128
 
 
@@ -66,6 +68,8 @@ def bind_tcp(host: str, port: int, variable: str) -> socket.socket:
 
 def serve(service: Service, app: Any, listener: socket.socket, name: str, **options: Any) -> None:
     """Serve the ASGI `app` on `listener` as a supervised task of `service` called `name`."""
+    # py_ecc (of eth-account) sets it to 100000, at which a JSON body of nested brackets overruns the C stack
+    sys.setrecursionlimit(min(sys.getrecursionlimit(), _RECURSION_LIMIT))
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -22,6 +22,8 @@ from swarm_gateway.rules import BAD_REQUEST, METHODS, Refusal, check
 
 MAX_BODY_BYTES = 128 * 1024
 MAX_BATCH = 64
+MAX_DEPTH = 16
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MAX_ANSWER_BYTES = 2 * 1024 * 1024
 _BURST_SECONDS = 10.0  # a bucket holds what comes in so many seconds
 _UNDER_WAY = 32
@@ -52,7 +54,7 @@ class Gateway:
     async def rpc(self, body: bytes, address: str) -> Response:
         """The answer to a JSON-RPC body (one call or a batch) of `address`."""
         try:
-            document = json.loads(body)
+            document = json.loads(checked_nesting(body))
         except (ValueError, RecursionError):
             return JSONResponse(_error(None, Refusal(-32700, "this is not JSON")), 400)
         calls = document if isinstance(document, list) else [document]
@@ -172,6 +174,20 @@ async def _body(request: Request) -> bytes:
     except TimeoutError as error:
         raise HTTPException(408, "the request took too long") from error
     return bytes(data)
+
+
+def checked_nesting(body: bytes) -> bytes:
+    """`body`, unless its brackets nest deeper than any call does. Raises ValueError.
+
+    py_ecc, which eth-account brings, raises Python's recursion limit so far that the JSON parser overruns the stack
+    and the process dies. Brackets within strings are counted too: no call has any.
+    """
+    depth = 0
+    for bracket in body.translate(None, delete=_NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deep")
+    return body
 
 
 def _address(request: Request) -> str:
