@@ -123,10 +123,21 @@ _COUNTING = (
     _gauge("chain_read_timestamp_seconds", "When the exporter last read the chain"),
 )
 
+_HOST = (
+    _gauge("judge_reachable", "1 when the judge answered the worker at its last try"),
+    _gauge("judge_answers", "Answers behind the mean score, at most the newest 100 since the worker started"),
+    _gauge("judge_score_mean", "Mean of what the judge gave for the worker's newest answers"),
+    _gauge("judge_swarm_score_mean", "Mean score of the swarm in the rounds of those answers"),
+    _gauge("market_playing", "1 while the node bets on the prediction market"),
+    _gauge("market_bets", "Bets of the newest games by what became of them", "state"),
+    _gauge("market_unclaimed_tokens", "Winnings and refunds of games that are over and not claimed yet"),
+    _gauge("market_profit_tokens", "Paid out or payable less bet, over the newest games that are over"),
+)
+
 # names that community tools of upstream read
 _ALIASES = tuple(
     Metric(f"gensyn_{name}", "gauge", f"The same as {PREFIX}peer_{name}", ("node", "peer_id"))
     for name in ("rewards", "wins", "votes")
 )
 
-CATALOGUE: tuple[Metric, ...] = _EXPORTER + _ALIVE + _WORKER + _LEARNING + _EXCHANGE + _COUNTING + _ALIASES
+CATALOGUE: tuple[Metric, ...] = _EXPORTER + _ALIVE + _WORKER + _LEARNING + _EXCHANGE + _COUNTING + _HOST + _ALIASES

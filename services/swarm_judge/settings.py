@@ -19,7 +19,7 @@ class JudgeSettings(ChainSettings):
     judge_keys_dir: Path = Field(Path("/judge-keys"), description="Key of the game master, who owns the market.")
     judge_unsigned: int = Field(0, ge=0, le=1, description="1: also serve clients that do not sign, as upstream's.")
     judge_answer_seconds: float = Field(
-        120.0, ge=1, le=3600, description="Time for an answer; a question that is not answered in time scores 0."
+        600.0, ge=1, le=3600, description="Time for an answer; a question that is not answered in time scores 0."
     )
     judge_questions_per_round: int = Field(
         1, ge=1, le=1000, description="Questions that a peer may ask for in a round."

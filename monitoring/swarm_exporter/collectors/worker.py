@@ -11,6 +11,7 @@ from typing import get_args
 from pydantic import TypeAdapter
 
 from swarm_core.status import NodeStatus, Phase, RoundRecord
+from swarm_exporter.collectors.host import add_judge, add_market
 from swarm_exporter.nodes import Node, Nodes
 from swarm_exporter.peers import OwnPeers
 from swarm_exporter.samples import Samples
@@ -84,6 +85,8 @@ def add_status(samples: Samples, node: str, status: NodeStatus) -> None:
     samples.counts("rlswarm_external_rejected_total", status.external_rejected, node)
     samples.add("rlswarm_reward_pending", status.reward_pending, node)
     samples.add("rlswarm_reward_handed_over", status.reward_handed_over, node)
+    add_judge(samples, node, status.judge)
+    add_market(samples, node, status.market)
 
 
 def add_round(samples: Samples, node: str, record: RoundRecord) -> None:
