@@ -101,9 +101,11 @@ class LoginNode:
         """Put `identity` in the place of the present one and go on with it. Raises FatalError."""
         async with self._making:
             await self.writer.retire()  # the old key signs nothing from here on
-            await asyncio.to_thread(self.vault.replace, identity)
-            if self.keystore.exists():
-                await self._use(Wallet(await asyncio.to_thread(self.keystore.load)))
+            try:
+                await asyncio.to_thread(self.vault.replace, identity)
+            finally:  # a replacement that failed leaves the old account, and that goes on
+                if self.keystore.exists() and not self.vault.moved:
+                    await self._use(Wallet(await asyncio.to_thread(self.keystore.load)))
             log.info("identity replaced", peer=identity.peer_id, account=identity.account)
 
     async def set_moved(self, moved: bool) -> None:

@@ -73,12 +73,13 @@ class Peers:
     def vouch(self, peer_id: str) -> None:
         """A caller who holds the worker API's token says that this peer belongs here; only the drop-in asks for it."""
         if peer_id not in self._store.own_peers():
-            self._store.add_peer(peer_id, UPSTREAM)
+            self._store.add_peer(peer_id, UPSTREAM, alone=False)
             log.info("peer of an upstream trainer", peer=peer_id)
 
     def known(self) -> dict[str, str]:
-        """peer id -> node name, for every own peer ever seen."""
-        return self._store.own_peers()
+        """peer id -> node name, for the peers of this host; without those that a restore has replaced."""
+        former = self._store.former_peers()
+        return {peer: node for peer, node in self._store.own_peers().items() if peer not in former}
 
     async def bind(self, peer_id: str, account: str, chain_id: int, contract: str) -> bool:
         """Whether the peer's daemon signs that `account` may register it, and the signature is good."""
@@ -120,7 +121,7 @@ class Peers:
         )
         if dht is not None and is_peer_id(dht.peer_id):
             self._homes[dht.peer_id] = home
-            if self._store.own_peers().get(dht.peer_id) != node:
+            if self._store.own_peers().get(dht.peer_id) != node or dht.peer_id in self._store.former_peers():
                 self._store.add_peer(dht.peer_id, node)
                 log.info("own peer seen", peer=dht.peer_id, node=node)
         return PeerView(node, dht, worker)

@@ -41,6 +41,7 @@ class Vault:
         self._moved_file = keys_dir / "account" / "moved.json"
         self._note = state_dir / "backup.json"
         self._keystore = keystore
+        self._seen: tuple[tuple[int, int], str | None] | None = None
 
     def read(self) -> Identity:
         """The present identity, as far as there is one. Raises FatalError for damaged files."""
@@ -48,12 +49,16 @@ class Vault:
         return Identity(self._peer_key(), account)
 
     def peer_id(self) -> str | None:
-        """Id of the key on disk; None when there is none or it is damaged."""
-        data = self._peer_key()
+        """Id of the key on disk; None when there is none or it is damaged. Read again only when the file changed."""
         try:
-            return parse_key(data).peer_id if data is not None else None
-        except KeyFormatError:
-            return None
+            found = (self._peer_dir / "swarm.pem").stat()
+            mark = (found.st_mtime_ns, found.st_ino)
+            if self._seen is None or self._seen[0] != mark:
+                data = self._peer_key()
+                self._seen = (mark, parse_key(data).peer_id if data is not None else None)
+        except (OSError, KeyFormatError):
+            self._seen = None
+        return self._seen[1] if self._seen is not None else None
 
     def replace(self, identity: Identity) -> Path | None:
         """Put `identity` into the place of the present one; where the present one was kept, if there was any.

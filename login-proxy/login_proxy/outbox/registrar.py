@@ -65,20 +65,23 @@ class Registrar:
         """Find new peers; read owners when due; wish for what is missing. Raises Unavailable, WrongContract."""
         await self._peers.views(max_age=LOOK_SECONDS)
         peers = list(self._store.own_peers())
-        unknown = [p for p in peers if p not in self.registered and p not in self.foreign and p not in self.bound]
+        former = self._store.former_peers()
+        seen = self.registered | self.bound | self.foreign.keys() | former
+        unknown = [peer_id for peer_id in peers if peer_id not in seen]
         if not peers or (self._clock() < self._next_read and not unknown):
             return
         owners = await persist(partial(self._chain.owners, peers))
         for peer_id, owner in zip(peers, owners, strict=True):
-            await self._see(peer_id, owner)
-        settled = all(peer_id in self.registered for peer_id in peers)
+            await self._see(peer_id, owner, former=peer_id in former)
+        settled = all(peer_id in self.registered for peer_id in peers if peer_id not in former)
         self._next_read = self._clock() + (SETTLED_SECONDS if settled else OPEN_SECONDS)
 
-    async def _see(self, peer_id: str, owner: str | None) -> None:
+    async def _see(self, peer_id: str, owner: str | None, *, former: bool) -> None:
         if owner is None:
             self.registered.discard(peer_id)
             self._no_longer_foreign(peer_id)
-            await self._wish(peer_id)
+            if not former:  # nobody can sign for a key that was replaced
+                await self._wish(peer_id)
         elif same_account(owner, self._account):
             self._no_longer_foreign(peer_id)
             if peer_id not in self.registered:

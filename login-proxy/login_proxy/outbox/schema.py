@@ -79,4 +79,6 @@ MIGRATIONS = (
         PRIMARY KEY (target, kind, peer_id, series, block, state)
     ) STRICT, WITHOUT ROWID;
     """,
+    # a peer whose daemon got another key: what it earned is still delivered, but it is no peer of this node any more
+    "ALTER TABLE peers ADD COLUMN former INTEGER NOT NULL DEFAULT 0;",
 )

@@ -277,12 +277,21 @@ class OutboxStore:
         rows = self._db.execute("SELECT peer_id, node FROM peers ORDER BY node, peer_id")
         return {row["peer_id"]: row["node"] for row in rows}
 
-    def add_peer(self, peer_id: str, node: str) -> None:
-        """Remember an own peer, so that a daemon's restart does not make it a stranger."""
+    def former_peers(self) -> set[str]:
+        """Own peers whose place another key has taken since, by a restore."""
+        return {row["peer_id"] for row in self._db.execute("SELECT peer_id FROM peers WHERE former = 1")}
+
+    def add_peer(self, peer_id: str, node: str, *, alone: bool = True) -> None:
+        """Remember an own peer, so that a daemon's restart does not make it a stranger.
+
+        `alone`: a node has one key, so that others of the same name are former ones now.
+        """
         with transaction(self._db):
+            if alone:
+                self._db.execute("UPDATE peers SET former = 1 WHERE node = ? AND peer_id <> ?", (node, peer_id))
             self._db.execute(
-                "INSERT INTO peers (peer_id, node, seen_at) VALUES (?, ?, ?)"
-                " ON CONFLICT (peer_id) DO UPDATE SET node = excluded.node, seen_at = excluded.seen_at",
+                "INSERT INTO peers (peer_id, node, seen_at) VALUES (?, ?, ?) ON CONFLICT (peer_id)"
+                " DO UPDATE SET node = excluded.node, seen_at = excluded.seen_at, former = 0",
                 (peer_id, node, self._clock()),
             )
 

@@ -21,6 +21,7 @@ from login_proxy.web.routes import Access, Route
 from login_proxy.web.security import moment
 from login_proxy.web.site import Site, go
 from login_proxy.web.visit import Visit
+from swarm_core.errors import FatalError
 from swarm_core.names import peer_name
 
 _WAIT_SECONDS = 300.0
@@ -67,7 +68,10 @@ class BackupPages:
         passphrase = form.get("passphrase", "")
         if passphrase != form.get("passphrase_again", ""):
             return self._page(visit, HTTPStatus.BAD_REQUEST, words.BACKUP_MISMATCH)
-        identity = await asyncio.to_thread(self._node.vault.read)
+        try:
+            identity = await asyncio.to_thread(self._node.vault.read)
+        except FatalError as error:
+            return self._page(visit, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         if identity.account is None:
             return self._page(visit, HTTPStatus.CONFLICT, words.BACKUP_NOTHING)
         if self._one.locked():
@@ -119,7 +123,10 @@ class BackupPages:
             or not secrets.compare_digest(waiting.ticket.encode(), form.get("ticket", "").encode())
         ):
             return self._page(visit, HTTPStatus.CONFLICT, words.RESTORE_EXPIRED)
-        await self._node.restore(waiting.identity)
+        try:
+            await self._node.restore(waiting.identity)
+        except FatalError as error:
+            return self._page(visit, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         self._node.audit.add("identity_imported", waiting.identity.peer_id or "", visit.address)
         return go("/backup?done")
 

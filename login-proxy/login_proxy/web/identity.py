@@ -16,6 +16,7 @@ from login_proxy.web.routes import Access, Route
 from login_proxy.web.site import Site, go
 from login_proxy.web.view import Badge
 from login_proxy.web.visit import Visit
+from swarm_core.errors import FatalError
 from swarm_core.names import peer_name
 
 _TONES = {True: ("check_ok", "good"), False: ("check_bad", "bad"), None: ("check_unknown", "warn")}
@@ -57,7 +58,10 @@ class IdentityPages:
             identity = private_key(form.get("key", ""))
         except BundleError:
             return await self._page(visit, HTTPStatus.BAD_REQUEST, words.KEY_BAD)
-        await self._node.restore(identity)
+        try:
+            await self._node.restore(identity)
+        except FatalError as error:
+            return await self._page(visit, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         self._node.audit.add("key_imported", identity.account or "", visit.address)
         return go("/identity")
 

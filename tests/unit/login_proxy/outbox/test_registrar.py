@@ -138,3 +138,21 @@ async def test_another_contract_is_met_without_memories(store: OutboxStore, regi
     registrar.foreign["X"] = OTHER
     registrar.forget()
     assert (registrar.bound, registrar.registered, registrar.foreign) == (set(), set(), {})
+
+
+async def test_a_peer_that_was_replaced_is_not_registered_but_what_it_earned_is_delivered(
+    store: OutboxStore, registrar: Registrar, consent: Consent, chain: FakeChain, clock: FakeClock
+) -> None:
+    for peer in ("B", "A"):  # B was never registered, then a restore gave the node the key of A
+        store.add_peer(peer, "main")
+    await registrar.step()
+    assert consent.asked == []
+    assert (state(store, "B"), registrar.registered) == (None, {"A"})
+    chain.script["owners"] = [Unavailable("must not be asked")]
+    await registrar.step()
+    clock.now += SETTLED_SECONDS - 1
+    await registrar.step()
+    chain.script.clear()
+    store.add_peer("C", "main")  # replaced again: A is a former peer, and still ours
+    await registrar.step()
+    assert "A" in registrar.registered

@@ -287,3 +287,16 @@ def test_a_file_of_a_newer_version_is_refused(open_store: Callable[[], OutboxSto
     store._db.execute("PRAGMA user_version=99")
     with pytest.raises(FatalError, match="newer version"):
         open_store()
+
+
+def test_a_peer_that_a_restore_replaced_is_a_former_one_until_it_returns(store: OutboxStore) -> None:
+    store.add_peer("A", "main")
+    store.add_peer("S", "peer-1")
+    store.add_peer("B", "main")
+    assert store.own_peers() == {"A": "main", "B": "main", "S": "peer-1"}, "what A earned is still delivered"
+    assert store.former_peers() == {"A"}
+    store.add_peer("A", "main")
+    assert store.former_peers() == {"B"}
+    for peer in ("U", "V"):
+        store.add_peer(peer, "(upstream)", alone=False)
+    assert store.former_peers() == {"B"}

@@ -211,3 +211,19 @@ async def test_the_outbox_shows_states_reasons_and_totals(browser: httpx.AsyncCl
     assert ("round not begun, or too old" in only, "game 2, clue 1" in only) == (True, False)
     assert (await browser.get("/outbox", params={"state": "<script>"})).status_code == 200
     assert words.PAGE["outbox_none"] in (await browser.get("/outbox", params={"state": "sent"})).text
+
+
+async def test_a_disk_that_fails_is_told_and_the_old_account_goes_on(
+    browser: httpx.AsyncClient, node: LoginNode, tmp_path: Path
+) -> None:
+    before = account(node)
+    (tmp_path / "keys/peer/swarm.pem").unlink()
+    (tmp_path / "keys/peer").rmdir()
+    (tmp_path / "keys/peer").write_text("a file")
+    looked = await browser.post("/backup/open", data={"bundle": base64.encodebytes(quick_key(3)).decode()})
+    answer = await browser.post("/backup/restore", data={"ticket": ticket_of(looked.text)})
+    assert (answer.status_code, "keys volume" in answer.text) == (503, True)
+    assert account(node) == before
+    assert node.writer.registrar is not None
+    export = await browser.post("/backup/export", data={"passphrase": PASSPHRASE, "passphrase_again": PASSPHRASE})
+    assert (export.status_code, "keys volume" in export.text) == (503, True)
