@@ -1,10 +1,11 @@
 """Does a node learn? The worker's own round, alone, on the embedded model, against a frozen policy and two controls.
 
-    python benchmarks/learning.py [--json] [--rounds 100] [--seeds 3]
+    python benchmarks/learning.py [--json] [--rounds 100] [--seeds 3] [--trl]
 
 For each seed: the sampled reward of a frozen policy, a run of `Learner.roll_out` and `Learner.train` (what the worker
 calls, without network), and for the first `--control-seeds` seeds the same run with learning rate 0 and with the
-rewards permuted inside each group. `gains` and `learned` are the acceptance check; the controls must fail it.
+rewards permuted inside each group. With `--trl` the same run with TRL's trainer too, to compare curve and time. `gains`
+and `learned` are the acceptance check; the controls must fail it.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from typing import Any
 
 FROZEN_ROUNDS = 60
 LAST_ROUNDS = 20
-EVALUATED_QUESTIONS = 160
-MIN_OWN_GAIN, MIN_HELD_OUT_GAIN = 0.20, 0.10
+EVALUATED_QUESTIONS = 320
+MIN_OWN_GAIN, MIN_HELD_OUT_GAIN = 0.30, 0.15
 FROZEN_RANGE = (0.13, 0.22)
 KINDS = ("learn", "lr_0", "permuted")
+TRL = "learn_trl"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def run(job: Job) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
+    from swarm_node.backend import Backend
     from swarm_node.device import choose_device
     from swarm_node.hyper import embedded_hyperparameters
     from swarm_node.model import load
@@ -61,10 +64,17 @@ def run(job: Job) -> dict[str, Any]:
     device = choose_device("cpu", "float32")
     loaded = load("embedded", device)
     device = device.for_model(loaded.parameters)
+    trainer: Backend
+    if job.kind == TRL:
+        from swarm_node.trl_backend import TrlTrainer
+
+        trainer = TrlTrainer(loaded.model, loaded.tokenizer, hyper, device)
+    else:
+        trainer = Trainer(loaded.model, hyper, device)
     learner = Learner(
         TaskSet.load("embedded"),
         Policy(loaded.model, loaded.tokenizer, device, hyper),
-        Trainer(loaded.model, hyper, device),
+        trainer,
         Prompts(loaded.tokenizer),
         hyper,
         job.seed,
@@ -84,13 +94,16 @@ def run(job: Job) -> dict[str, Any]:
 
     started, cpu_started = time.perf_counter(), time.process_time()
     before = evaluate()
-    rewards = []
+    rewards: list[float] = []
+    train_cpu = 0.0
     # the frozen policy answers other questions than the runs that are compared with it
     peer = f"frozen-{job.seed}" if job.kind == "frozen" else f"node-{job.seed}"
     for number in range(job.rounds):
         own = learner.roll_out("benchmark", peer, number)
         rewards.append(mean_reward([rollout.rewards for rollout in own]))
+        began = time.process_time()
         learner.train(own, [], permute if job.kind == "permuted" else None)
+        train_cpu += time.process_time() - began
     return {
         "kind": job.kind,
         "seed": job.seed,
@@ -99,6 +112,7 @@ def run(job: Job) -> dict[str, Any]:
         "own_mean": sum(rewards) / len(rewards),
         "before": before,
         "after": before if job.kind == "frozen" else evaluate(),
+        "train_cpu_seconds": round(train_cpu, 1),
         "optimizer_steps": learner.trainer.optimizer_steps,
         "seconds": round(time.perf_counter() - started, 1),
         "cpu_seconds": round(time.process_time() - cpu_started, 1),
@@ -118,12 +132,13 @@ def learned(gain: dict[str, float]) -> bool:
     return gain["own"] >= MIN_OWN_GAIN and gain["held_out"] >= MIN_HELD_OUT_GAIN
 
 
-def jobs(rounds: int, seeds: int, control_seeds: int) -> list[Job]:
+def jobs(rounds: int, seeds: int, control_seeds: int, trl: bool) -> list[Job]:
     """Every run of the benchmark, the long ones first."""
+    compared = [Job(TRL, seed, rounds) for seed in range(seeds)] if trl else []
     controlled = range(min(control_seeds, seeds))
     learning = [Job("learn", seed, rounds) for seed in range(seeds)]
     controls = [Job(kind, seed, rounds) for kind in KINDS[1:] for seed in controlled]
-    return learning + controls + [Job("frozen", seed, FROZEN_ROUNDS) for seed in range(seeds)]
+    return compared + learning + controls + [Job("frozen", seed, FROZEN_ROUNDS) for seed in range(seeds)]
 
 
 def machine() -> dict[str, Any]:
@@ -140,19 +155,25 @@ def machine() -> dict[str, Any]:
     }
 
 
-def measure(rounds: int, seeds: int, control_seeds: int, processes: int) -> dict[str, Any]:
+def measure(rounds: int, seeds: int, control_seeds: int, processes: int, trl: bool) -> dict[str, Any]:
     """All runs in `processes` processes, one thread each, and the verdict on every one."""
     started = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        results = list(pool.map(run, jobs(rounds, seeds, control_seeds)))
+        results = list(pool.map(run, jobs(rounds, seeds, control_seeds, trl)))
     frozen = {result["seed"]: result for result in results if result["kind"] == "frozen"}
     for result in results:
         if result["kind"] != "frozen":
             result["gain"] = gains(result, frozen[result["seed"]])
             result["learned"] = learned(result["gain"])
+    learned_runs = [result for result in results if result["kind"] == "learn"]
     return {
         "benchmark": "learning",
+        "gain_own_min": round(min(result["gain"]["own"] for result in learned_runs), 4),
+        "gain_held_out_min": round(min(result["gain"]["held_out"] for result in learned_runs), 4),
+        "passed": all(
+            result["learned"] is (result["kind"] in ("learn", TRL)) for result in results if "learned" in result
+        ),
         "rounds": rounds,
         "seconds": round(time.perf_counter() - started, 1),
         "machine": machine(),
@@ -183,10 +204,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--control-seeds", type=int, help="seeds that the two controls run with (default: all)")
+    parser.add_argument("--trl", action="store_true", help="also with TRL's trainer, to compare curve and time")
     parser.add_argument("--processes", type=int, default=min(2, len(os.sched_getaffinity(0))))
     options = parser.parse_args()
     control_seeds = options.seeds if options.control_seeds is None else options.control_seeds
-    report = measure(options.rounds, options.seeds, control_seeds, options.processes)
+    report = measure(options.rounds, options.seeds, control_seeds, options.processes, options.trl)
     print(table(report), file=sys.stderr if options.json else sys.stdout)
     if options.json:
         print(json.dumps(report))

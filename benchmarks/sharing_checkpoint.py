@@ -26,7 +26,7 @@ from swarm_node.device import choose_device
 from swarm_node.hyper import Hyperparameters, embedded_hyperparameters
 from swarm_node.models import embedded_directory
 from swarm_node.models.make_embedded import build_model
-from swarm_node.models.warmup import Question, WarmupConfig, collect, warm_up
+from swarm_node.models.warmup import Pool, Question, WarmupConfig, collect, warm_up
 from swarm_node.policy import Policy
 from swarm_node.rewards import score_group
 from swarm_node.tasks import TaskSet
@@ -34,6 +34,7 @@ from swarm_node.tokens import Prompts
 
 MEASURED = 32_768  # completions
 MAX_TOKENS = 12
+PARTS = 2  # of the clean phase
 TURNS = 8  # of the dial, before giving up
 CARD = "checkpoint.json"
 
@@ -90,6 +91,21 @@ def measure(model: Any, tokenizer: Any, tasks: TaskSet, completions: int = MEASU
     return total / (completions // 1024 * 1024)
 
 
+def clean(encode: Any, tokenizer: Any, pool: Pool, steps: int, seed: int, cache: Path) -> Qwen2ForCausalLM:
+    """The clean base: `PARTS` times `steps` steps with a fresh learning-rate schedule each, every part kept on disk."""
+    base = Qwen2ForCausalLM(small_config(tokenizer))
+    base.generation_config.eos_token_id = tokenizer.eos_token_id
+    for part in range(PARTS):
+        kept = cache / f"part-{part}"
+        if (kept / "config.json").exists():
+            base = Qwen2ForCausalLM.from_pretrained(kept)
+            continue
+        torch.manual_seed(seed + part)
+        warm_up(base, encode, pool, WarmupConfig(steps=steps, headroom=0.0, seed=seed + 10 * part), say)
+        base.save_pretrained(kept)
+    return base
+
+
 def make(level: Level, steps: int, seed: int, cache: Path) -> tuple[Qwen2ForCausalLM, Any, dict[str, Any]]:
     """Network, tokenizer and what was measured. Raises SystemExit when the dial does not reach the range.
 
@@ -106,13 +122,7 @@ def make(level: Level, steps: int, seed: int, cache: Path) -> tuple[Qwen2ForCaus
     def encode(text: str) -> list[int]:
         return prompts.encode_completion(text, max_tokens=64)
 
-    if (cache / "config.json").exists():
-        base = Qwen2ForCausalLM.from_pretrained(cache)
-    else:
-        base = Qwen2ForCausalLM(small_config(tokenizer))
-        base.generation_config.eos_token_id = tokenizer.eos_token_id
-        warm_up(base, encode, pool, WarmupConfig(steps=steps, headroom=0.0, seed=seed), say)
-        base.save_pretrained(cache)
+    base = clean(encode, tokenizer, pool, steps, seed, cache)
     low, high, tagged = 0.0, 1.0, level.tagged
     for turn in range(TURNS):
         model = copy.deepcopy(base)
@@ -125,7 +135,7 @@ def make(level: Level, steps: int, seed: int, cache: Path) -> tuple[Qwen2ForCaus
         say(f"turn {turn}: tagged targets {tagged:.4f}, reward {reward:.6f}")
         if level.low <= reward <= level.high:
             about = {"start_reward": reward, "completions": MEASURED, "tagged_targets": tagged, "seed": seed}
-            return model, tokenizer, about | {"parameters": model.num_parameters(), "clean_steps": steps}
+            return model, tokenizer, about | {"parameters": model.num_parameters(), "clean_steps": PARTS * steps}
         if reward < level.low:
             low = tagged
             tagged = min((tagged + high) / 2, tagged * max(1.5, min(4.0, level.aim / max(reward, 1e-7))))

@@ -24,6 +24,7 @@ from swarm_node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from swarm_gym.pool import ScorerPool
+    from swarm_node.backend import Backend
     from swarm_node.board import Board
     from swarm_node.environment import Environment
     from swarm_node.exchange import Exchange
@@ -125,7 +126,16 @@ async def _assemble(
         raise ConfigError(f"The hyperparameters contradict each other: {error}.", "correct .env") from error
     task_set = settings.tasks or ("embedded" if name == EMBEDDED else "rgym")
     tasks = await asyncio.to_thread(TaskSet.load, task_set, environments)
-    trainer = Trainer(loaded.model, hyper, device)
+    trainer: Backend
+    parts: list[object] = [loaded.identity, hyper.model_dump(), tasks.identity, settings.seed]
+    if settings.trainer == "trl":
+        from swarm_node.trl_backend import TrlTrainer, read_overrides
+
+        overrides = read_overrides(settings.trl_config)
+        trainer = await asyncio.to_thread(TrlTrainer, loaded.model, loaded.tokenizer, hyper, device, overrides)
+        parts += ["trl", overrides]
+    else:
+        trainer = Trainer(loaded.model, hyper, device)
     learner = Learner(
         tasks,
         Policy(loaded.model, loaded.tokenizer, device, hyper),
@@ -135,7 +145,7 @@ async def _assemble(
         settings.seed,
     )
     store = CheckpointStore(settings.state_dir / "checkpoints")
-    config = hash_config(loaded.identity, hyper.model_dump(), tasks.identity, settings.seed)
+    config = hash_config(*parts)
     progress = Progress(store, trainer, config, ledger.credited_round(config) + 1, curriculum=tasks.curriculum)
     await asyncio.to_thread(_write_base, loaded, store.home(config) / BASE)
     resumed = await asyncio.to_thread(progress.resume)

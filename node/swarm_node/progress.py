@@ -12,10 +12,10 @@ from typing import Any
 
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
+from swarm_node.backend import Backend
 from swarm_node.checkpoint import CheckpointError, CheckpointStore
 from swarm_node.curriculum import Curriculum
 from swarm_node.sampler import SeenGroups
-from swarm_node.train import Trainer
 from swarm_node.train_state import capture, restore
 
 _SHARE_OF_TIME = 0.05
@@ -34,7 +34,7 @@ class Progress:
     def __init__(
         self,
         store: CheckpointStore,
-        trainer: Trainer,
+        trainer: Backend,
         config_hash: str,
         first_round: int,
         seen: SeenGroups | None = None,

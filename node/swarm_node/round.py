@@ -16,13 +16,14 @@ from swarm_core.errors import RecordError
 from swarm_core.genrl_records import Question
 from swarm_core.records import RolloutGroup
 from swarm_node.advantages import batch_advantages, is_informative
+from swarm_node.backend import Backend
 from swarm_node.hyper import Hyperparameters
 from swarm_node.policy import Completion, Policy
 from swarm_node.rewards import score_group
 from swarm_node.sampler import ScoredGroup
 from swarm_node.tasks import Task, TaskSet
 from swarm_node.tokens import Prompts
-from swarm_node.train import StepMetrics, Trainer, TrainingGroup
+from swarm_node.train import StepMetrics, TrainingGroup
 
 # the hook of the negative controls: what a group's rewards are replaced by before advantages are formed
 RewardFilter = Callable[[Sequence[float]], Sequence[float]]
@@ -82,7 +83,7 @@ class Learner:
     """One node's policy, optimiser and tasks. Calls are synchronous; make one at a time."""
 
     def __init__(
-        self, tasks: TaskSet, policy: Policy, trainer: Trainer, prompts: Prompts, hyper: Hyperparameters, seed: int
+        self, tasks: TaskSet, policy: Policy, trainer: Backend, prompts: Prompts, hyper: Hyperparameters, seed: int
     ) -> None:
         self.tasks = tasks
         self.policy = policy

@@ -31,6 +31,8 @@ class NodeSettings(ChainSettings):
     tasks: str = Field("", description="embedded, rgym or the path of a YAML; empty: what fits the model.")
     seed: int = Field(42, ge=0, description="Seed of the sampling; questions depend on peer and round as well.")
     eval_steps: int = Field(20, ge=0, description="Rounds between two evaluations on held-out questions; 0: never.")
+    trainer: Literal["native", "trl"] = Field("native", description="native, or TRL's GRPOTrainer.")
+    trl_config: str = Field("", description="Path of a YAML with fields of TRL's GRPOConfig, for SWARM_TRAINER=trl.")
     hub_push_steps: int = Field(0, ge=0, description="Rounds between two pushes to the Hugging Face Hub; 0: never.")
     hub_token_file: Path = Field(Path("/state/hub-token"), description="File with a Hub token that may write.")
 

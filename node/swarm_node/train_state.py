@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from swarm_node.backend import Backend
 from swarm_node.checkpoint import CheckpointState, flatten_optimizer, unflatten_optimizer
-from swarm_node.train import Trainer
 
 
 def capture(
-    trainer: Trainer,
+    trainer: Backend,
     *,
     config_hash: str,
     round_number: int,
@@ -40,7 +40,7 @@ def capture(
     )
 
 
-def restore(state: CheckpointState, trainer: Trainer, generators: dict[str, torch.Generator] | None = None) -> None:
+def restore(state: CheckpointState, trainer: Backend, generators: dict[str, torch.Generator] | None = None) -> None:
     """Continue from `state`.  Raises ValueError when its tensors are not those of this model."""
     own = _tensors(trainer.model)
     if own.keys() != state.weights.keys():

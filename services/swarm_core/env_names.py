@@ -109,6 +109,8 @@ PROCESS_NAMES = frozenset(
         "SWARM_TEMPERATURE",
         "SWARM_TOP_K",
         "SWARM_TOP_P",
+        "SWARM_TRAINER",
+        "SWARM_TRL_CONFIG",
         "SWARM_WEIGHT_DECAY",
         # extra peers
         "SWARM_PEER_KEYS_DIR",
