@@ -32,7 +32,7 @@ from swarm_node.rewards import score_group
 from swarm_node.tasks import TaskSet
 from swarm_node.tokens import Prompts
 
-MEASURED = 32_768  # completions
+MEASURED = 20_480  # completions
 MAX_TOKENS = 12
 PARTS = 2  # of the clean phase
 TURNS = 8  # of the dial, before giving up
@@ -50,7 +50,7 @@ class Level:
 
 
 LEVELS = {
-    "sparse": Level(0.0011, 0.0017, 0.0014, 0.0185),
+    "sparse": Level(0.0010, 0.0019, 0.0014, 0.0265),
     "rare": Level(0.000001, 0.0003, 0.00005, 0.002),
 }
 

@@ -1,9 +1,13 @@
-"""A JSON-RPC endpoint whose coordinator begins a new round whenever it is asked, so that a worker never waits."""
+"""A JSON-RPC endpoint whose coordinator begins a new round whenever it is asked, so that a worker never waits.
+
+With `pace` a round lasts that many seconds.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,8 +23,10 @@ _HASH = "0x" + "01" * 32
 class FastChain:
     """Serves on a free port of 127.0.0.1 while it is entered."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: float = 0.0) -> None:
         self.round = -1
+        self._pace = pace
+        self._began = time.monotonic()
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"chain": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -56,7 +62,7 @@ class FastChain:
     def _view(self, data: bytes) -> bytes:
         if data[:4] == selector("currentRound()"):
             with self._lock:
-                self.round += 1
+                self.round = int((time.monotonic() - self._began) / self._pace) if self._pace else self.round + 1
                 return encode(["uint256"], [self.round])
         if data[:4] == selector("getBootnodes()"):
             return encode(["string[]"], [[]])
