@@ -3,10 +3,10 @@
     python benchmarks/sharing.py [--json] [--levels sparse rare] [--out build/sharing] [--stop-after SECONDS]
 
 A configuration "4/4" answers four own questions a round and draws four groups of the others (8 completions each):
-`Learner.roll_out`, `sampler.verify`, `sampler.draw` and `Learner.train`, as the worker calls them, with the network
-left out. All nodes begin with the same weights, which are right once in several hundred completions. Counted are own
-completions only: the sum over rounds of the sum over nodes of the mean own reward. Controls: rewards of external groups
-permuted, external groups unfiltered, half of the generation without sharing (4/0).
+`Learner.roll_out`, `sampler.verify`, `sampler.draw` and `Learner.train`, as the worker calls them, without the network.
+All nodes begin with the same weights, which are right once in several hundred completions. Counted are own completions
+only: the sum over rounds of the sum over nodes of the mean own reward. Controls: rewards of external groups permuted,
+external groups unfiltered, half of the generation without sharing (4/0).
 
 Every finished run is a file, so a run that was stopped goes on. Works with `sharing_checkpoint` and `sharing_figures`.
 """
@@ -71,6 +71,7 @@ class Swarm:
         from swarm_node.rewards import score_group
         from swarm_node.round import Learner
         from swarm_node.sampler import SeenGroups
+        from swarm_node.screening import CopyFinder
         from swarm_node.tasks import TaskSet
         from swarm_node.tokens import Prompts
         from swarm_node.train import Trainer
@@ -89,8 +90,9 @@ class Swarm:
         self.peers = [f"node-{number}" for number in range(job.nodes)]
         self.seen = [SeenGroups() for _ in self.peers]
         self.shuffle = random.Random(f"permute/{job.seed}")
+        self.copies = [CopyFinder() for _ in self.peers]
         # seven receivers verify and score the same group alike: the product's functions, asked once a round
-        self.make_task = lru_cache(maxsize=4096)(tasks.verify)
+        self.recompute = lru_cache(maxsize=4096)(tasks.recompute)
         self._score = lru_cache(maxsize=4096)(
             lambda name, seed, texts: tuple(score_group(tasks.make(name, seed), list(texts)))
         )
@@ -110,7 +112,7 @@ class Swarm:
             for learner, peer in zip(self.learners, self.peers, strict=True)
         ]
         offered = [
-            ExternalGroup(peer, 0.0, rollout.as_group())
+            ExternalGroup(peer, 0.0, rollout.as_group(), number)
             for peer, rollouts in zip(self.peers, own, strict=True)
             for rollout in rollouts
             if rollout.informative or job.kind == "unfiltered"
@@ -143,12 +145,13 @@ class Swarm:
             pool = []
             for other in others:
                 group = other.group
-                task = self.make_task(group.task, group.seed, group.question, group.answer)
+                task = self.recompute(group.task, group.seed)
                 assert task is not None
                 rewards = tuple(self.score(task, group.completions))
                 pool.append(ScoredGroup(other.peer_id, group.digest(), task, group.completions, rewards))
         else:
-            pool, _ = verify(offered, peer, self.seen[place], self.make_task, self.score)
+            is_copy = self.copies[place].is_copy
+            pool, _ = verify(offered, peer, self.seen[place], self, self.score, is_copy, lambda *_: None)
         drawn = draw(pool, job.external, random.Random(f"{job.seed}/{peer}/{number}"))
         self.seen[place].add([group.sha256 for group in drawn])
         if job.kind == "permuted":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Level:
 
 
 LEVELS = {
-    "sparse": Level(0.0010, 0.0019, 0.0014, 0.0265),
+    "sparse": Level(0.0010, 0.0019, 0.0014, 0.044),
     "rare": Level(0.000001, 0.0003, 0.00005, 0.002),
 }
 
@@ -106,6 +107,16 @@ def clean(encode: Any, tokenizer: Any, pool: Pool, steps: int, seed: int, cache:
     return base
 
 
+def next_dial(known: dict[float, float], level: Level) -> float:
+    """Where to turn the dial, from the rewards measured so far: between its neighbours (log-log), or further."""
+    below = max((dial for dial, reward in known.items() if reward < level.aim), default=None)
+    above = min((dial for dial, reward in known.items() if reward >= level.aim), default=None)
+    if below is None or above is None:
+        return above / 2 if above is not None else min((below or level.tagged) * 2, 1.0)
+    share = math.log(level.aim / known[below]) / math.log(known[above] / known[below])
+    return below * (above / below) ** min(max(share, 0.1), 0.9)
+
+
 def make(level: Level, steps: int, seed: int, cache: Path) -> tuple[Qwen2ForCausalLM, Any, dict[str, Any]]:
     """Network, tokenizer and what was measured. Raises SystemExit when the dial does not reach the range.
 
@@ -123,7 +134,8 @@ def make(level: Level, steps: int, seed: int, cache: Path) -> tuple[Qwen2ForCaus
         return prompts.encode_completion(text, max_tokens=64)
 
     base = clean(encode, tokenizer, pool, steps, seed, cache)
-    low, high, tagged = 0.0, 1.0, level.tagged
+    known: dict[float, float] = {}
+    tagged = level.tagged
     for turn in range(TURNS):
         model = copy.deepcopy(base)
         noisy = WarmupConfig(
@@ -136,12 +148,8 @@ def make(level: Level, steps: int, seed: int, cache: Path) -> tuple[Qwen2ForCaus
         if level.low <= reward <= level.high:
             about = {"start_reward": reward, "completions": MEASURED, "tagged_targets": tagged, "seed": seed}
             return model, tokenizer, about | {"parameters": model.num_parameters(), "clean_steps": PARTS * steps}
-        if reward < level.low:
-            low = tagged
-            tagged = min((tagged + high) / 2, tagged * max(1.5, min(4.0, level.aim / max(reward, 1e-7))))
-        else:
-            high = tagged
-            tagged = max((tagged + low) / 2, tagged * max(0.1, level.aim / reward))
+        known[tagged] = max(reward, 1e-6)
+        tagged = next_dial(known, level)
     raise SystemExit(f"the starting reward did not reach {level.low} to {level.high} in {TURNS} turns of the dial")
 
 

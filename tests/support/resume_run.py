@@ -21,6 +21,7 @@ from typing import Any
 from tests.support.fast_chain import COORDINATOR, FastChain
 from tests.support.stub_daemon import StubDaemon
 
+from swarm_chain.settings import DEFAULT_CHAIN_ID
 from swarm_core.records import GroupBatch, RolloutGroup
 from swarm_node.tasks import TaskSet
 
@@ -51,7 +52,13 @@ class Trajectory:
 
 def foreign_groups(count: int) -> list[tuple[str, float, bytes]]:
     """Answers of another peer that can teach: the right one among wrong ones."""
-    tasks = TaskSet.load("embedded").sample("foreign", OTHER, 0, count)
+    rounds = range(-(-count // GROUPS_IN_A_BATCH))
+    tasks = TaskSet.load("embedded")
+    return [(OTHER, 1.0, _batch(tasks, number).encode()) for number in rounds]
+
+
+def _batch(tasks: TaskSet, number: int) -> GroupBatch:
+    """Questions that are the other peer's own in that round."""
     groups = [
         RolloutGroup(
             task.name,
@@ -61,10 +68,9 @@ def foreign_groups(count: int) -> list[tuple[str, float, bytes]]:
             (f"<answer>{task.answer or task.entry['metadata'].get('example_answer')}</answer>", *["no"] * 7),
             (1.0, *[0.0] * 7),
         )
-        for task in tasks
+        for task in tasks.sample(str(DEFAULT_CHAIN_ID), OTHER, number, GROUPS_IN_A_BATCH)
     ]
-    cuts = range(0, count, GROUPS_IN_A_BATCH)
-    return [(OTHER, 1.0, GroupBatch(cut, time.time(), groups[cut : cut + GROUPS_IN_A_BATCH]).encode()) for cut in cuts]
+    return GroupBatch(number, time.time(), groups)
 
 
 def run(directory: Path, rounds: int, kills: list[float], foreign: int, seconds: float) -> Trajectory:
