@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from hivemind.utils.timed_storage import get_dht_time
 
 hivemind.get_dht_time = get_dht_time  # genrl 0.1.11 takes it from the top level, where hivemind 1.1.12 has it no more
 _STOCK = DHTProtocol.rpc_store, DHTProtocol.rpc_find
+_PATIENT = 1e9  # seconds a loop may hang: genrl's gathers share it here, which no product process does
 
 from genrl.communication.communication import Payload  # type: ignore[import-not-found]  # noqa: E402
 from genrl.communication.hivemind.hivemind_backend import (  # type: ignore[import-not-found]  # noqa: E402
@@ -35,6 +37,7 @@ from genrl.state import WorldState  # type: ignore[import-not-found]  # noqa: E4
 from swarm_core.identity import generate_key, parse_key  # noqa: E402
 from swarm_core.records import GroupBatch, RolloutGroup  # noqa: E402
 from swarm_core.runner import Service  # noqa: E402
+from swarm_dht import daemon as daemon_module  # noqa: E402
 from swarm_dht import libp2p  # noqa: E402
 from swarm_dht.collect import CollectRequest  # noqa: E402
 from swarm_dht.daemon import Daemon, build  # noqa: E402
@@ -211,6 +214,7 @@ async def main() -> None:
     """Answer commands until stdin ends."""
     directory, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     libp2p.quiet_logs()
+    daemon_module.LoopWatchdog = partial(daemon_module.LoopWatchdog, lag=_PATIENT)  # type: ignore[misc, assignment]
     DHTProtocol.rpc_store, DHTProtocol.rpc_find = _STOCK
     sockets = directory / f"sockets-{first}"
     sockets.mkdir()
