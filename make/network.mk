@@ -1,4 +1,7 @@
-.PHONY: exchange nat recovery
+MINUTES ?= 15
+.PHONY: chaos exchange nat recovery
+chaos: $(STAMP) ## kills, stalls, partitions, delays, full disks and two hostile peers for MINUTES=15 (root)
+	$(PY) benchmarks/chaos.py --json --minutes $(MINUTES)
 exchange: $(STAMP) ## bytes and time of an exchange, ours against genrl's, 8 to 64 peers
 	$(PY) benchmarks/exchange.py --json
 nat: $(STAMP) ## two nodes behind NAT use each other's groups (root, iproute2, iptables)

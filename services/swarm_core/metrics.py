@@ -99,6 +99,17 @@ _EXCHANGE = (
     _gauge("dht_served_peers", "Peers that have fetched from this node"),
     _counter("dht_rejected_total", "Batches of other peers that the daemon refused, by reason", "reason"),
     _counter("dht_bytes_total", "Rollout bytes exchanged", "direction"),
+    _counter("dht_traffic_bytes_total", "Payload of all calls by kind, those of the DHT included", "direction", "kind"),
+    _counter("dht_failed_total", "Fetches from other peers that failed, by reason", "reason"),
+    _counter("dht_refused_total", "Callers that were told to come later, by reason", "reason"),
+    _gauge("dht_fetch_seconds", "Time of the last fetches that were answered", "quantile"),
+    _gauge("dht_reachability", "1 for whether others can dial this node, 0 for the others", "state"),
+    _gauge("dht_guests", "Peers behind NAT: hosted here, or known through others", "kind"),
+    _counter("dht_deposits_total", "Own batches left with public peers, by outcome", "result"),
+    _gauge("dht_remembered_peers", "Peers kept on disk, to join by when no bootnode answers"),
+    _gauge("dht_clock_offset_seconds", "Median of the other peers' clocks minus ours"),
+    _counter("dht_clock_jumps_total", "Times the wall clock of the host jumped"),
+    _gauge("dht_loop_lag_seconds", "Longest delay of the daemon's event loop"),
 )
 
 _COUNTING = (

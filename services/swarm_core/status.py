@@ -248,8 +248,14 @@ class DhtStatus(_Model):
     fetched_by: dict[str, int] = Field(default_factory=dict, description="peer -> times it fetched from us")
     fetches: dict[str, int] = Field(default_factory=dict, description="result -> count of our fetches")
     rejected: dict[str, int] = Field(default_factory=dict, description="reason -> count of refused batches")
+    failed: dict[str, int] = Field(default_factory=dict, description="reason -> count of fetches that failed")
+    refused: dict[str, int] = Field(default_factory=dict, description="reason -> count of callers told to come later")
+    fetch_seconds: dict[str, float] = Field(default_factory=dict, description="quantile -> time of the last fetches")
     bytes_received: int = 0
     bytes_sent: int = 0
+    traffic_received: dict[str, int] = Field(default_factory=dict, description="kind of call -> bytes, DHT included")
+    traffic_sent: dict[str, int] = Field(default_factory=dict)
+    remembered: int = Field(0, description="peers kept on disk, to join by when no bootnode answers")
     compat: CompatStatus | None = None
     admission: AdmissionStatus = Field(default_factory=AdmissionStatus)
     store: StoreStatus = Field(default_factory=StoreStatus)

@@ -34,6 +34,7 @@ from swarm_dht.membership import Membership
 from swarm_dht.peer_policy import PeerPolicy
 from swarm_dht.port import port_problem
 from swarm_dht.reach import Reach, dial_back
+from swarm_dht.remembered import Remembered
 from swarm_dht.reputation import Reputation
 from swarm_dht.routes import Deposits, GuestRoutes
 from swarm_dht.servicer import RolloutExchange
@@ -45,6 +46,7 @@ from swarm_dht.transport import SwarmTransport
 from swarm_dht.watchdog import LoopWatchdog
 
 _PAGE_BYTES = 4096
+_REMEMBER_SECONDS = 15.0
 log = get_logger("daemon")
 
 
@@ -71,6 +73,7 @@ class Daemon:
     reach: Reach
     deposits: Deposits
     policy: PeerPolicy
+    remembered: Remembered
 
     def start(self, service: Service) -> None:
         """Spawn the tasks that keep it going."""
@@ -86,6 +89,7 @@ class Daemon:
         service.spawn("supervisor", self.supervisor.run(service))
         service.spawn("membership", self.membership.run(service))
         service.spawn("reachability", self.reach.run(service))
+        service.spawn("remembered peers", self._remember(service))
         service.spawn("deposits", self.deposits.run(service))
         service.spawn("heartbeat", self._heartbeat(service, watchdog))
 
@@ -120,6 +124,12 @@ class Daemon:
             fetched_by=dict(self.shelf.fetched_by),
             fetches=dict(self.counters.fetches),
             rejected=dict(self.counters.rejected),
+            failed=dict(self.counters.failed),
+            refused=dict(self.gate.refused + self.guests.refused),
+            fetch_seconds=self.carried.traffic.fetch_seconds(),
+            traffic_received=dict(self.carried.traffic.received),
+            traffic_sent=dict(self.carried.traffic.sent),
+            remembered=self.remembered.count,
             bytes_received=self.counters.bytes_received,
             bytes_sent=self.shelf.bytes_sent,
             compat=self.compat.status() if self.compat is not None else None,
@@ -161,6 +171,10 @@ class Daemon:
         """What `GET /v1/published` answers."""
         return self.shelf.published(time.time())
 
+    async def _remember(self, service: Service) -> None:
+        while not await service.sleep(_REMEMBER_SECONDS):
+            await asyncio.to_thread(self.remembered.write, dict(self.membership.known))
+
     async def _heartbeat(self, service: Service, watchdog: LoopWatchdog) -> None:
         while not await service.sleep(heartbeat.SECONDS):
             watchdog.beat()
@@ -193,18 +207,18 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
         time.monotonic,
     )
     gate = Gate(TokenBuckets(), policy=policy)
+    carried = Carried()
     guests = Guests(str(settings.chain_id), settings.max_age_seconds, rng)
 
     async def dial_caller(caller: str, request: bytes) -> bytes:
         return await dial_back(await supervisor.current(), caller, request)
 
-    servicer = RolloutExchange(shelf, gate, guests, dial_caller)
+    servicer = RolloutExchange(shelf, gate, guests, dial_caller, carried.traffic)
     options = P2pdOptions(
         key_path=settings.key_dir / KEY_NAME,
         listen=tuple(f"/ip4/{settings.p2p_host}/{layer}" for layer in _layers(settings.p2p_port)),
         announce=tuple(split(settings.announce)),
     )
-    carried = Carried()
 
     async def start(number: int) -> Generation:
         if number == 1:
@@ -216,8 +230,10 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     bootnodes = Bootnodes(split(settings.bootnodes), key.peer_id)
     supervisor = Supervisor(start, rng)
     membership = Membership(supervisor, bootnodes, key.peer_id, rng)
+    remembered = Remembered(settings.key_dir)
+    membership.recall(remembered.read())
     reach = Reach(settings.reachability, settings.p2p_port, supervisor, carried, rng)
-    direct = SwarmTransport(supervisor, membership, counters)
+    direct = SwarmTransport(supervisor, membership, counters, carried.traffic)
     routes = GuestRoutes(direct, guests, key.peer_id, str(settings.chain_id))
     collector = Collector(routes, counters, rng, policy)
     compat = None
@@ -243,6 +259,7 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
         guests=guests,
         routes=routes,
         reach=reach,
+        remembered=remembered,
         deposits=Deposits(key, str(settings.chain_id), shelf, reach, supervisor, rng),
         policy=policy,
     )

@@ -33,6 +33,7 @@ from swarm_dht.libp2p import (
     remove_sockets,
 )
 from swarm_dht.servicer import STREAM_NAME, RolloutExchange, read_stream
+from swarm_dht.traffic import Traffic
 from swarm_dht.wire import NAMESPACE, FetchRequest
 
 _START_SECONDS = 15.0
@@ -65,6 +66,7 @@ class Carried:
     storage: Any = None
     guard: StoreGuard = field(default_factory=StoreGuard)
     client_mode: bool = False  # nobody is sent to us: others could not dial us
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class Generation:
@@ -98,6 +100,7 @@ class Generation:
                 guard_store(node.protocol, carried.guard)
                 await servicer.add_p2p_handlers(p2p, namespace=NAMESPACE)
                 await _serve_streams(p2p, servicer)
+                carried.traffic.watch(p2p._client.control)
         except BaseException:
             await _end(p2p)
             raise

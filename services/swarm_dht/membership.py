@@ -104,6 +104,12 @@ class Membership:
                 self._doubt(generation)
             await self._pause(pause, generation)
 
+    def recall(self, peers: dict[str, list[str]]) -> None:
+        """Peers of an earlier life, the latest met first: dialled while we are alone."""
+        for peer, addresses in reversed(peers.items()):
+            if peer != self._own_id and peer not in self.known:
+                self._absent[peer] = addresses
+
     def clock_jumped(self) -> None:
         """Our clock moved: what others' clocks said is void, so ask them again."""
         for peer in self._clocks:

@@ -19,6 +19,7 @@ from swarm_dht.admission import Gate
 from swarm_dht.guests import Guests
 from swarm_dht.libp2p import BytesValue, P2PContext, ServicerBase
 from swarm_dht.shelf import Shelf
+from swarm_dht.traffic import STREAM, Traffic
 from swarm_dht.wire import BATCH, BUSY, MAX_REPLY_BYTES, NAMESPACE, FetchReply, FetchRequest
 
 STREAM_NAME = f"{NAMESPACE}::RolloutExchange.stream"
@@ -35,7 +36,8 @@ DialBack = Callable[[str, bytes], Awaitable[bytes]]
 class RolloutExchange(ServicerBase):  # type: ignore[misc]
     """Handler of protocol `rlx/1`. hivemind reads the types of `rpc_fetch` from its annotations."""
 
-    def __init__(self, shelf: Shelf, gate: Gate, guests: Guests, dial_back: DialBack) -> None:
+    def __init__(self, shelf: Shelf, gate: Gate, guests: Guests, dial_back: DialBack, traffic: Traffic) -> None:
+        self._traffic = traffic
         self._shelf = shelf
         self._gate = gate
         self._guests = guests
@@ -82,6 +84,7 @@ class RolloutExchange(ServicerBase):  # type: ignore[misc]
                     for start in range(0, len(data), _CHUNK):
                         writer.write(data[start : start + _CHUNK])
                         await writer.drain()
+                    self._traffic.sent[STREAM] += len(data)
                     await reader.read(1)  # the caller hangs up: if we did, p2pd would drop what it still holds
 
     async def _answer(self, caller: str, raw: bytes, admitted: bool, *, unary: bool) -> tuple[int, FetchReply]:

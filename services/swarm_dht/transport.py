@@ -14,6 +14,7 @@ from swarm_dht.generation import CALL_ERRORS, Generation
 from swarm_dht.libp2p import P2PDaemonError, P2PHandlerError
 from swarm_dht.membership import Membership
 from swarm_dht.supervisor import Supervisor
+from swarm_dht.traffic import STREAM, Traffic
 from swarm_dht.wire import BATCH, NOTHING, SAME, VERSION, FetchReply, FetchRequest, is_large, mark_of
 
 _LONGEST_COOL_DOWN = 30.0
@@ -42,7 +43,8 @@ class _Memory:
 class SwarmTransport:
     """`Transport` over libp2p."""
 
-    def __init__(self, supervisor: Supervisor, membership: Membership, counters: Counters) -> None:
+    def __init__(self, supervisor: Supervisor, membership: Membership, counters: Counters, traffic: Traffic) -> None:
+        self._traffic = traffic
         self._counters = counters
         self._supervisor = supervisor
         self._membership = membership
@@ -72,6 +74,7 @@ class SwarmTransport:
             until = max(patient_until, generation.started + _PATIENCE_SECONDS)
             return await self._attempt(generation, peer, request, end, until)
 
+        began = time.monotonic()
         try:
             answer = await self._supervisor.call(attempt, seconds)
         except CALL_ERRORS as error:
@@ -87,6 +90,8 @@ class SwarmTransport:
         memory.failures, memory.until, memory.answered = 0, 0.0, time.monotonic()
         self._membership.succeeded(peer)
         self._counters.bytes_received += len(answer)
+        if not request.wait:
+            self._traffic.fetched(time.monotonic() - began)
         return answer
 
     def _known(self, memory: _Memory, answer: bytes) -> bytes:
@@ -113,7 +118,8 @@ class SwarmTransport:
             try:
                 answer = await generation.fetch(peer, max(0.01, end - time.monotonic()), request)
                 if is_large(answer):
-                    return await generation.fetch_stream(peer, max(0.01, end - time.monotonic()), request)
+                    answer = await generation.fetch_stream(peer, max(0.01, end - time.monotonic()), request)
+                    self._traffic.received[STREAM] += len(answer)
                 return answer
             except P2PDaemonError:  # no connection: it is new, or we are
                 if time.monotonic() + _RETRY_SECONDS >= min(end, patient_until):

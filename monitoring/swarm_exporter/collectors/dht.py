@@ -65,3 +65,18 @@ def add_status(samples: Samples, node: str, status: DhtStatus) -> None:
     samples.counts("rlswarm_dht_rejected_total", status.rejected, node)
     samples.add("rlswarm_dht_bytes_total", status.bytes_received, node, "received")
     samples.add("rlswarm_dht_bytes_total", status.bytes_sent, node, "sent")
+    for direction, counts in (("received", status.traffic_received), ("sent", status.traffic_sent)):
+        for kind, count in counts.items():
+            samples.add("rlswarm_dht_traffic_bytes_total", count, node, direction, kind)
+    samples.counts("rlswarm_dht_failed_total", status.failed, node)
+    samples.counts("rlswarm_dht_refused_total", status.refused, node)
+    for quantile, seconds in status.fetch_seconds.items():
+        samples.add("rlswarm_dht_fetch_seconds", seconds, node, quantile)
+    samples.one_of("rlswarm_dht_reachability", ("unknown", "public", "private"), status.reachability, node)
+    samples.add("rlswarm_dht_guests", status.guests_hosted, node, "hosted")
+    samples.add("rlswarm_dht_guests", status.guests_known, node, "known")
+    samples.counts("rlswarm_dht_deposits_total", status.deposits, node)
+    samples.add("rlswarm_dht_remembered_peers", status.remembered, node)
+    samples.add("rlswarm_dht_clock_offset_seconds", status.clock_offset, node)
+    samples.add("rlswarm_dht_clock_jumps_total", status.clock_jumps, node)
+    samples.add("rlswarm_dht_loop_lag_seconds", status.loop_lag, node)

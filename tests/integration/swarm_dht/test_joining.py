@@ -1,4 +1,4 @@
-"""Peers that join in the same moment find each other at once, although the bootnode knew neither when they asked."""
+"""Peers that join in the same moment find each other at once; one that comes back finds those it remembers."""
 
 from __future__ import annotations
 
@@ -23,3 +23,18 @@ def test_peers_that_join_together_find_each_other(daemons: Daemons) -> None:
         assert list(pool.map(offer, range(_PEERS))) == [204] * _PEERS
     for peer in peers:
         peer.wait(lambda status: status["peers"] == _PEERS, _SECONDS)
+
+
+def test_a_restarted_peer_finds_the_swarm_without_its_bootnode(daemons: Daemons) -> None:
+    bootnode = daemons.start("bootnode").up()
+    one, two = (daemons.start(name, bootnode.address) for name in ("one", "two"))
+    for peer in (one, two):
+        peer.wait(lambda status: status["peers"] == 2, _SECONDS)
+    one.wait(lambda status: status["remembered"] >= 2, 45)
+    bootnode.kill()
+    one.kill()
+    one.start()
+    status = one.wait(lambda status: status["state"] == "ready", _SECONDS)
+    assert status["peers"] == 1
+    kinds = set(status["traffic_sent"]) | set(status["traffic_received"])
+    assert {"dht_ping", "dht_find"} <= kinds

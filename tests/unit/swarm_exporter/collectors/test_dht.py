@@ -36,6 +36,19 @@ async def test_a_ready_daemon(sockets: Any, tmp_path: Path, rendered: Any) -> No
     assert values("rlswarm_dht_rejected_total", node="main", reason="too_large") == 1
     assert values("rlswarm_dht_bytes_total", node="main", direction="sent") == 2048
     assert values("rlswarm_dht_rebuilds_total", node="main") == 1
+    assert values("rlswarm_dht_traffic_bytes_total", node="main", direction="received", kind="dht_find") == 700
+    assert values("rlswarm_dht_traffic_bytes_total", node="main", direction="sent", kind="fetch") == 400
+    assert values("rlswarm_dht_failed_total", node="main", reason="timeout") == 2
+    assert values("rlswarm_dht_refused_total", node="main", reason="rate") == 3
+    assert values("rlswarm_dht_fetch_seconds", node="main", quantile="0.9") == 0.05
+    assert values("rlswarm_dht_reachability", node="main", state="private") == 1
+    assert values("rlswarm_dht_reachability", node="main", state="public") == 0
+    assert values("rlswarm_dht_guests", node="main", kind="known") == 2
+    assert values("rlswarm_dht_deposits_total", node="main", result="taken") == 6
+    assert values("rlswarm_dht_remembered_peers", node="main") == 5
+    assert values("rlswarm_dht_clock_offset_seconds", node="main") == -0.5
+    assert values("rlswarm_dht_clock_jumps_total", node="main") == 1
+    assert values("rlswarm_dht_loop_lag_seconds", node="main") == 0.25
     assert values("rlswarm_action_required", node="main", action="check_bootnodes") == 0
 
 
