@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -37,8 +36,8 @@ def test_an_unchanged_list_is_not_written_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[1, null, {}]", '[{"peer": "0", "addresses": ["/ip4/1.2.3.4/tcp/1"]}]', "[" * 100_000, "nonsense",
-     '[{"peer": "QmA", "addresses": "x"}, {"peer": "QmA", "addresses": [1, "/ip4/1.2.3.4/tcp/0"]}]'],
+    ["", "nonsense", "/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/1/p2p/0", "/ip4/1.2.3.4/tcp/0/p2p/QmA", "\xff\n" * 9999,
+     "/ip4/1.2.3.4/tcp/1/p2p/QmA/p2p-circuit"],
 )  # fmt: skip
 def test_a_bad_file_is_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE_NAME).write_text(text)
@@ -52,5 +51,5 @@ def test_no_file_and_no_room(tmp_path: Path) -> None:
 
 def test_addresses_are_bounded(tmp_path: Path) -> None:
     many = [f"/ip4/10.0.0.{number}/tcp/1" for number in range(50)]
-    (tmp_path / FILE_NAME).write_text(json.dumps([{"peer": "QmA", "addresses": many}]))
+    (tmp_path / FILE_NAME).write_text("\n".join(f"{address}/p2p/QmA" for address in many))
     assert Remembered(tmp_path).read() == {"QmA": many[:4]}
