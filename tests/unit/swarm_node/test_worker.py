@@ -243,6 +243,13 @@ async def test_a_group_is_used_once(directory: Path) -> None:
     assert second.external_rejected == {"duplicate": 1}
 
 
+async def test_news_is_waited_for_after_a_round_with_nothing_new(directory: Path) -> None:
+    setting = Setting(directory, [ChainRound(7, 0), ChainRound(8, 0), ChainRound(9, 0)])
+    setting.swarm.collected = Collected("ready", [foreign(3)])
+    await setting.run()
+    assert setting.swarm.waits == [0.0, 0.0, 1.0]  # used, seen before, so: hold the answer
+
+
 async def test_no_more_than_j_are_drawn(directory: Path) -> None:
     setting = Setting(directory, [ChainRound(7, 0)])
     setting.swarm.collected = Collected("ready", [foreign(seed) for seed in range(3, 12)])
