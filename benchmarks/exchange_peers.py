@@ -25,7 +25,7 @@ from hivemind.utils.timed_storage import get_dht_time
 
 hivemind.get_dht_time = get_dht_time  # genrl 0.1.11 takes it from the top level, where hivemind 1.1.12 has it no more
 _STOCK = DHTProtocol.rpc_store, DHTProtocol.rpc_find
-_PATIENT = 1e9  # seconds a loop may hang: genrl's gathers share it here, which no product process does
+_PATIENT = 1e6  # seconds a loop may hang: genrl's gathers share it here, which no product process does
 
 from genrl.communication.communication import Payload  # type: ignore[import-not-found]  # noqa: E402
 from genrl.communication.hivemind.hivemind_backend import (  # type: ignore[import-not-found]  # noqa: E402
@@ -39,6 +39,7 @@ from swarm_core.records import GroupBatch, RolloutGroup  # noqa: E402
 from swarm_core.runner import Service  # noqa: E402
 from swarm_dht import daemon as daemon_module  # noqa: E402
 from swarm_dht import libp2p  # noqa: E402
+from swarm_dht import supervisor as supervisor_module  # noqa: E402
 from swarm_dht.collect import CollectRequest  # noqa: E402
 from swarm_dht.daemon import Daemon, build  # noqa: E402
 from swarm_dht.settings import DhtSettings  # noqa: E402
@@ -215,6 +216,7 @@ async def main() -> None:
     directory, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     libp2p.quiet_logs()
     daemon_module.LoopWatchdog = partial(daemon_module.LoopWatchdog, lag=_PATIENT)  # type: ignore[misc, assignment]
+    supervisor_module._PROBE_SECONDS = _PATIENT  # type: ignore[attr-defined]
     DHTProtocol.rpc_store, DHTProtocol.rpc_find = _STOCK
     sockets = directory / f"sockets-{first}"
     sockets.mkdir()
