@@ -20,6 +20,7 @@ from swarm_core.names import peer_name
 from swarm_core.runner import Service
 from swarm_core.status import AdmissionStatus, DhtStatus, KnownPeer, StoreStatus
 from swarm_dht import heartbeat
+from swarm_dht.addresses import parse_announced
 from swarm_dht.admission import Gate, TokenBuckets
 from swarm_dht.bootnodes import Bootnodes
 from swarm_dht.collect import Collector
@@ -232,7 +233,9 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     membership = Membership(supervisor, bootnodes, key.peer_id, rng)
     remembered = Remembered(settings.key_dir)
     membership.recall(remembered.read())
-    reach = Reach(settings.reachability, settings.p2p_port, supervisor, carried, rng)
+    announced = [address.port for text in options.announce if (address := parse_announced(text)).transport == "tcp"]
+    port = announced[0] if announced else settings.p2p_port
+    reach = Reach(settings.reachability, port, supervisor, carried, rng, announced=bool(options.announce))
     direct = SwarmTransport(supervisor, membership, counters, carried.traffic)
     routes = GuestRoutes(direct, guests, key.peer_id, str(settings.chain_id))
     collector = Collector(routes, counters, rng, policy)

@@ -52,7 +52,10 @@ class Reach:
         supervisor: Supervisor,
         carried: Carried,
         rng: random.Random,
+        *,
+        announced: bool = False,
     ) -> None:
+        self._announced = announced
         self._auto = wanted == "auto"
         self._port = port
         self._supervisor = supervisor
@@ -96,6 +99,10 @@ class Reach:
             return
         log.info("reachability", now=state, before=self.state, port=self._port)
         self.state = state
+        if self._announced:  # the address we come from need not be the one that the operator announces
+            if self.private:
+                log.warning("others could not dial this node back; check SWARM_ANNOUNCE and the firewall")
+            return
         if self._carried.client_mode != (state == "private"):
             self._carried.client_mode = state == "private"
             reason = "others cannot dial us: joining as a client" if self.private else "others can dial us now"

@@ -240,6 +240,14 @@ async def test_one_yes_is_enough_and_silence_is_no_answer() -> None:
     assert (reach.private, carried.client_mode, len(replaced)) == (False, False, 2)
 
 
+def test_an_announced_node_never_joins_as_a_client() -> None:
+    carried: Any = type("C", (), {"client_mode": False})()
+    nothing: Any = None
+    reach = Reach("auto", 1, nothing, carried, random.Random(1), announced=True)
+    reach._conclude(nothing, False)
+    assert (reach.private, carried.client_mode) == (True, False)
+
+
 def test_the_setting_overrules_the_probe() -> None:
     carried: Any = type("C", (), {"client_mode": False})()
     nothing: Any = None
