@@ -115,8 +115,9 @@ class Choices:
                     self._act(service, board)
 
     def _act(self, service: Service, board: Board) -> bool:
-        board.set(choices_revision=self.current.revision)
-        if self.restart_needed and not service.stop.is_set():
+        if not self.restart_needed:
+            board.set(choices_revision=self.current.revision)
+        elif not service.stop.is_set():
             log.info("the owner chose otherwise, starting again", revision=self.current.revision)
             service.restart()
         return service.again

@@ -10,6 +10,10 @@ from __future__ import annotations
 COMPOSE_NAMES = frozenset(
     {
         "SWARM_BIND_ADDRESS",
+        "SWARM_CADDY_BIND",
+        "SWARM_CADDY_HTTPS_PORT",
+        "SWARM_CADDY_HTTP_PORT",
+        "SWARM_CADDY_TLS",
         "SWARM_EXPORTER_PUBLISHED_PORT",
         "SWARM_GATEWAY_BIND",
         "SWARM_GATEWAY_PUBLISHED_PORT",

@@ -83,6 +83,11 @@ def test_the_chain_and_the_worker_api_are_never_published() -> None:
 def test_only_the_libp2p_port_is_open_to_the_world() -> None:
     for name, service in SERVICES.items():
         for port in service.get("ports", []):
-            opened = {"dht": "${SWARM_P2P_BIND:-0.0.0.0}:", "gateway": "${SWARM_GATEWAY_BIND:-0.0.0.0}:"}
+            opened = {
+                "dht": "${SWARM_P2P_BIND:-0.0.0.0}:",
+                "gateway": "${SWARM_GATEWAY_BIND:-0.0.0.0}:",
+                "caddy": "${SWARM_CADDY_BIND:-0.0.0.0}:",
+            }
             assert port.startswith(opened.get(name, "${SWARM_BIND_ADDRESS:-127.0.0.1}:")), port
     assert SERVICES["gateway"]["profiles"] == ["host"], "only a host who asks for it opens chain and judge"
+    assert SERVICES["caddy"]["profiles"] == ["caddy"]

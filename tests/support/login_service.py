@@ -189,8 +189,14 @@ class Login:
         """All that was logged, over all starts."""
         return self.log_file.read_text() if self.log_file.exists() else ""
 
-    def start(self, *, wait: bool = True) -> Login:
-        """Start the process; returns when its status socket answers."""
+    def command(self, *arguments: str) -> str:
+        """Run `login-proxy ARGUMENTS` beside the service, as `docker compose exec` does; what it printed."""
+        command = [sys.executable, "-m", "login_proxy.main", *arguments]
+        ran = subprocess.run(command, env=self.settings(), check=True, capture_output=True, text=True, timeout=60)
+        return ran.stdout
+
+    def settings(self) -> dict[str, str]:
+        """The environment of the service."""
         settings = {
             "LOGIN": self.mode, "HTTP_PORT": self.http_port, "API_PORT": self.api_port,
             "KEYS_DIR": self.directory / "keys", "STATE_DIR": self.directory / "state",
@@ -201,7 +207,11 @@ class Login:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SWARM_")}
         environment |= {f"SWARM_{name}": str(value) for name, value in settings.items()}
         environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / source) for source in _SOURCES)
-        environment |= self.environment
+        return environment | self.environment
+
+    def start(self, *, wait: bool = True) -> Login:
+        """Start the process; returns when its status socket answers."""
+        environment = self.settings()
         with self.log_file.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "login_proxy.main"], env=environment, stdout=log, stderr=log, text=True
