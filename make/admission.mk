@@ -8,3 +8,9 @@ join-env:
 	@test -n "$(HOST)" || { echo "make join-env HOST=name-or-address-of-this-machine > join.env" >&2; exit 2; }
 	@docker compose --profile host exec -T gateway swarm-join-env --host "$(HOST)" \
 	    --rpc-port "$$(docker compose --profile host port gateway 8645 | sed 's/.*://')"
+
+.PHONY: fuzz swarmsim
+fuzz: $(STAMP) ## a million mutated inputs through every decoder of strangers' bytes
+	$(PY) -m benchmarks.fuzz --count 1000000 --json
+swarmsim: $(STAMP) ## the exchange simulated with 10 to 10,000 nodes and each hostile kind
+	$(PY) -m benchmarks.swarm_sim --json

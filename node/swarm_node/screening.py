@@ -28,6 +28,9 @@ _SCORE_SECONDS = 30.0
 _INNOCENT = frozenset({"own", "duplicate", "unknown_task", "zero_advantage", "not_scored"})
 log = get_logger("screening")
 
+Verdict = tuple[str, str, int]  # peer, reason ("good" is praise), count
+Scorer = Callable[[Task, Sequence[str]], list[float] | str]  # rewards, or the reason why there are none
+
 
 @dataclass(frozen=True)
 class _Origin:
@@ -78,6 +81,15 @@ class Screening:
         self, groups: Sequence[ExternalGroup], own_peer_id: str, seen: SeenGroups
     ) -> tuple[list[ScoredGroup], dict[str, int]]:
         """Groups worth training on, and why the others were dropped (reason -> count); the daemon hears of both."""
+        kept, dropped, verdicts = await asyncio.to_thread(self.judge, groups, own_peer_id, seen, self._scorer())
+        if verdicts and self._exchange is not None:
+            await self._exchange.report(verdicts)
+        return kept, dropped
+
+    def judge(
+        self, groups: Sequence[ExternalGroup], own_peer_id: str, seen: SeenGroups, score: Scorer = score_group
+    ) -> tuple[list[ScoredGroup], dict[str, int], list[Verdict]]:
+        """(kept, dropped by reason, what the daemon should hear); the simulator calls this one."""
         faults: Counter[tuple[str, str]] = Counter()
 
         def blame(peer: str, reason: str) -> None:
@@ -90,16 +102,12 @@ class Screening:
                 blame(external.peer_id, "not_own")
         # the oldest first, so that an original is seen before its copy
         owned.sort(key=lambda external: -external.age)
-        kept, dropped = await asyncio.to_thread(
-            verify, owned, own_peer_id, seen, self._tasks, self._scorer(), self.copies.is_copy, blame
-        )
+        kept, dropped = verify(owned, own_peer_id, seen, self._tasks, score, self.copies.is_copy, blame)
         if len(owned) < len(groups):
             dropped["not_own"] = len(groups) - len(owned)
         verdicts = [(peer, reason, count) for (peer, reason), count in faults.items()]
         verdicts += [(peer, "good", count) for peer, count in Counter(group.peer_id for group in kept).items()]
-        if verdicts and self._exchange is not None:
-            await self._exchange.report(verdicts)
-        return kept, dropped
+        return kept, dropped, verdicts
 
     def _is_owned(self, external: ExternalGroup) -> bool:
         """Whether the question is one of the sender's own; genrl's peers draw theirs otherwise."""
@@ -107,7 +115,7 @@ class Screening:
             return True
         return owns(self._swarm, external.peer_id, external.round, external.group.seed)
 
-    def _scorer(self) -> Callable[[Task, Sequence[str]], list[float] | str]:
+    def _scorer(self) -> Scorer:
         """A function for a thread beside the loop: rewards, or the reason why there are none."""
         pool, loop = self._pool, asyncio.get_running_loop()
         if pool is None:

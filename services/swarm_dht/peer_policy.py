@@ -71,7 +71,11 @@ class PeerPolicy:
         return "" if self.allows(peer) else "unregistered"
 
     def choose(self, peers: Sequence[str], limit: int, rng: random.Random) -> list[str]:
-        """At most `limit` of `peers` in random order, within the rules."""
+        """At most `limit` of `peers`, within the rules; to be asked from the last to the first.
+
+        In random order, but for crowds: where many come from one place, the few that are taken come early in the
+        sample, so they stand in front and are asked when the others had nothing.
+        """
         chosen: list[str] = []
         crowd: Counter[str] = Counter()
         own_account = self.owners.get(self.own_id)
