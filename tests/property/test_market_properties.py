@@ -13,7 +13,7 @@ from tests.support.market_fuzz import fuzz
 from swarm_chain import abi
 
 ACTIONS = 50_000
-EXAMPLES = 1400
+EXAMPLES = 900
 # what must really have happened, and often
 EXPECTED = {
     *(f"passed {abi.selector(name).hex()}" for name in (

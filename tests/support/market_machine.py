@@ -22,6 +22,7 @@ GRANT = 1_000_000
 ONE = 10**18
 DAY = 86_400
 GAS = hex(3_000_000)
+PLAIN_REVEAL = "revealAnswer(uint256,uint256,uint256)"
 # who owns which peer; "nobody" is not registered
 OWNERS = {"a1": 0, "a2": 0, "b1": 1, "c1": 2, "c2": 2}
 PEERS = [*OWNERS, "nobody"]
@@ -29,6 +30,8 @@ ACCOUNTS = [f"0x{number:040x}" for number in (0xA11CE, 0xB0B, 0xCA501)]
 BETS = st.one_of(
     st.sampled_from([0, 1, 2, 3, 7, 999, GRANT // 3, GRANT - 1, GRANT, GRANT + 1, 2**128, 2**256 - 1]),
     st.integers(1, GRANT),
+    st.integers(1, 20),
+    st.integers(1, 1000),
 )
 SMALL = st.integers(0, 4)
 
@@ -158,12 +161,21 @@ class MarketMachine(RuleBasedStateMachine):
         self.chain.send(account, data)
         return True
 
+    def pick(self, index: int) -> int:
+        """Mostly a game that exists."""
+        return index % len(self.games) if self.games and index < 4 else len(self.games) + index
+
     def known(self, index: int) -> Game | None:
         return self.games[index] if index < len(self.games) else None
 
     # the game master
 
-    @rule(rounds=st.integers(0, 4), choices=st.integers(0, 5), committed=st.booleans(), ours=st.integers(0, 9))
+    @rule(
+        rounds=st.sampled_from([1, 2, 3, 4, 2, 3, 0]),
+        choices=st.sampled_from([2, 3, 4, 5, 3, 2, 1]),
+        committed=st.booleans(),
+        ours=st.integers(0, 9),
+    )
     def create(self, rounds: int, choices: int, committed: bool, ours: int) -> None:
         account = self.chain.master if ours else ACCOUNTS[0]
         secrets = None
@@ -186,6 +198,7 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(index=SMALL)
     def create_again(self, index: int) -> None:
+        index = self.pick(index)
         game = self.known(index)
         if game is not None and game.secrets is not None:
             error = "EnforcedPause" if self.paused else "RootAlreadyUsed"
@@ -193,6 +206,7 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(index=SMALL, ours=st.integers(0, 9))
     def next_round(self, index: int, ours: int) -> None:
+        index = self.pick(index)
         game, error = self.known(index), None
         if not ours:
             error = "OwnableUnauthorizedAccount"
@@ -206,6 +220,7 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(index=SMALL, number=st.integers(0, 4), lie=st.booleans())
     def clue(self, index: int, number: int, lie: bool) -> None:
+        index = self.pick(index)
         game = self.known(index)
         if game is None or game.secrets is None or number >= game.rounds:
             return
@@ -224,15 +239,14 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(index=SMALL, choice=st.integers(0, 5), honest=st.integers(0, 9))
     def reveal(self, index: int, choice: int, honest: int) -> None:
+        index = self.pick(index)
         game = self.known(index)
         if game is None:
-            self.attempt(
-                self.chain.master, abi.encode_call("revealAnswer(uint256,uint256,uint256)", index, 0, 0), "NoSuchGame"
-            )
+            self.attempt(self.chain.master, abi.encode_call(PLAIN_REVEAL, index, 0, 0), "NoSuchGame")
             return
         error = None
         if game.secrets is None:
-            data = abi.encode_call("revealAnswer(uint256,uint256,uint256)", index, choice, 9)
+            data = abi.encode_call(PLAIN_REVEAL, index, choice, 9)
         elif honest:
             choice, data = game.secrets.answer, game.secrets.answer_call(index)
         else:
@@ -253,13 +267,17 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(index=SMALL)
     def reveal_plainly(self, index: int) -> None:
+        index = self.pick(index)
         game = self.known(index)
         if game is not None and game.secrets is not None:
-            data = abi.encode_call("revealAnswer(uint256,uint256,uint256)", index, game.secrets.answer, 9)
+            data = abi.encode_call(PLAIN_REVEAL, index, game.secrets.answer, 9)
             self.attempt(self.chain.master, data, "ProofRequired")
 
-    @rule(on=st.booleans())
-    def pause(self, on: bool) -> None:
+    @rule(on=st.booleans(), rare=st.integers(0, 4))
+    def pause(self, on: bool, rare: int) -> None:
+        if rare and not self.paused:
+            return
+        on = on and (not self.paused or not rare)  # a pause does not last long
         error = None if on != self.paused else ("EnforcedPause" if on else "ExpectedPause")
         if self.attempt(self.chain.master, abi.encode_call("pause()" if on else "unpause()"), error):
             self.paused = on
@@ -275,16 +293,35 @@ class MarketMachine(RuleBasedStateMachine):
         for game in self.games:
             game.overdue = True  # no matter for those that are revealed
 
+    @rule(index=SMALL)
+    def play_out(self, index: int) -> None:
+        """The rest of a game at once: otherwise few would come to their end."""
+        index = self.pick(index)
+        game = self.known(index)
+        while game is not None and game.status == 1:
+            self.attempt(self.chain.master, calls.increment_round(index), None)
+            game.round += 1
+        if game is None or game.status != 2:
+            return
+        choice, data = game.rounds % game.choices, abi.encode_call(PLAIN_REVEAL, index, game.rounds % game.choices, 9)
+        if game.secrets is not None:
+            choice, data = game.secrets.answer, game.secrets.answer_call(index)
+        self.attempt(self.chain.master, data, None)
+        game.revealed, game.answer = True, choice
+
     # peers
 
     @rule(index=SMALL, peer=st.sampled_from(PEERS), who=st.integers(0, 9), ahead=st.integers(0, 9),
           choice=st.integers(0, 5), bet=BETS)  # fmt: skip
     def bet(self, index: int, peer: str, who: int, ahead: int, choice: int, bet: int) -> None:
+        index = self.pick(index)
         game = self.known(index)
         owner = OWNERS.get(peer, 0)
         account = ACCOUNTS[owner if who else (owner + 1) % 3]
         ours = peer in OWNERS and bool(who)
-        number = game.round if game is not None and ahead else ahead
+        number = game.round if game is not None and ahead > 1 else ahead
+        if game is not None and choice < 5:
+            choice %= game.choices
         error = None
         if self.paused:
             error = "EnforcedPause"
@@ -312,8 +349,23 @@ class MarketMachine(RuleBasedStateMachine):
             game.supply[choice] = game.supply.get(choice, 0) + tokens
             game.held[peer, choice] = game.held.get((peer, choice), 0) + tokens
 
+    @rule(
+        index=SMALL,
+        choices=st.lists(st.integers(0, 4), min_size=5, max_size=5),
+        bets=st.lists(BETS, min_size=5, max_size=5),
+    )
+    def everybody_bets(self, index: int, choices: list[int], bets: list[int]) -> None:
+        for peer, choice, bet in zip(OWNERS, choices, bets, strict=True):
+            self.bet(index, peer, 1, 9, choice, bet)
+
+    @rule(index=SMALL)
+    def everybody_claims(self, index: int) -> None:
+        for peer in OWNERS:
+            self.claim(index, peer, 1)
+
     @rule(index=SMALL, peer=st.sampled_from(PEERS), who=st.integers(0, 9))
     def claim(self, index: int, peer: str, who: int) -> None:
+        index = self.pick(index)
         game = self.known(index)
         owner = OWNERS.get(peer, 0)
         account = ACCOUNTS[owner if who else (owner + 1) % 3]
@@ -336,6 +388,7 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(index=SMALL, peer=st.sampled_from(PEERS))
     def views(self, index: int, peer: str) -> None:
+        index = self.pick(index)
         game = self.known(index)
         if game is None:
             return

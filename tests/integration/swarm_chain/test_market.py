@@ -6,10 +6,11 @@ The last test fails when the contract has an error that no test here has seen.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
-from tests.support.chains import LocalChain, rpc
+from tests.support.chains import Anvil, LocalChain, deploy_chain, rpc
 from tests.support.market_host import STRANGER, MarketHost, Secrets
 
 from swarm_chain import abi, artifacts, calls, commitment
@@ -24,13 +25,25 @@ ONE = 10**18
 PLAIN_REVEAL = "revealAnswer(uint256,uint256,uint256)"
 
 
+@pytest.fixture(scope="module")
+def one_chain(anvil_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalChain]:
+    """A chain for all tests here; `host` puts it back after each."""
+    anvil = Anvil(anvil_path)
+    try:
+        yield deploy_chain(anvil, tmp_path_factory.mktemp("market"))
+    finally:
+        anvil.stop(kill=True)
+
+
 @pytest.fixture
-async def host(chain: LocalChain) -> AsyncIterator[MarketHost]:
+async def host(one_chain: LocalChain) -> AsyncIterator[MarketHost]:
     """A market with four peers and no game yet."""
-    async with chain.client() as client:
-        host = MarketHost(chain, client)
+    snapshot = rpc(one_chain.rpc_url, "evm_snapshot")
+    async with one_chain.client() as client:
+        host = MarketHost(one_chain, client)
         await host.set_up()
         yield host
+    assert rpc(one_chain.rpc_url, "evm_revert", snapshot) is True
 
 
 def later(chain: LocalChain, seconds: int) -> None:
@@ -85,7 +98,7 @@ async def test_each_peer_has_the_same_tokens_in_every_game(host: MarketHost) -> 
     assert await host.market.bet_token_balance("a2") == GRANT
 
 
-async def test_bets_that_are_refused(host: MarketHost, chain: LocalChain) -> None:
+async def test_bets_that_are_refused(host: MarketHost, one_chain: LocalChain) -> None:
     game = await host.new_game(Secrets())
 
     def guess(peer: str = "a1", number: int = game, round_index: int = 0, choice: int = 0, bet: int = 1) -> bytes:
@@ -113,7 +126,7 @@ async def test_bets_that_are_refused(host: MarketHost, chain: LocalChain) -> Non
     await host.refuses(host.bob, "NotPeerOwner", calls.claim_reward(game, "a1"))
     await host.refuses(host.alice, "NoSuchGame", calls.claim_reward(game + 1, "a1"))
     overdue = await host.new_game(Secrets(seed=1))
-    later(chain, DAY + 2)
+    later(one_chain, DAY + 2)
     await host.refuses(host.alice, "GameNotOpen", guess(number=overdue))
 
 
@@ -197,18 +210,18 @@ async def test_games_that_are_not_created(host: MarketHost) -> None:
     await host.new_game()  # several without a commitment are allowed
 
 
-async def test_a_game_that_is_never_revealed_gives_every_bet_back(host: MarketHost, chain: LocalChain) -> None:
+async def test_a_game_that_is_never_revealed_gives_every_bet_back(host: MarketHost, one_chain: LocalChain) -> None:
     secrets = Secrets()
     game = await host.new_game(secrets)
     await host.bet(host.alice, "a1", game, 0, 0, 300)
-    later(chain, DAY - 60)
+    later(one_chain, DAY - 60)
     await host.next_round(game)  # a round begins the time anew
-    later(chain, DAY - 60)
+    later(one_chain, DAY - 60)
     await host.bet(host.alice, "a1", game, 1, 1, 50)
     await host.bet(host.bob, "b1", game, 1, 2, 7)
     await host.next_round(game, 2)
     assert (await host.market.game(game)).status is GameStatus.CLOSED
-    later(chain, DAY + 2)
+    later(one_chain, DAY + 2)
     assert (await host.market.game(game)).status is GameStatus.REFUNDABLE
     await host.refuses(host.master, "RevealTooLate", secrets.answer_call(game))
     for wallet, peer, amount in ((host.alice, "a1", 350), (host.bob, "b1", 7)):
