@@ -68,6 +68,7 @@ async def serve(service: Service, settings: LoginSettings) -> None:
     service.on_close("outbox", flush)
     service.spawn("outbox", node.writer.run(service))
     service.spawn("setup token", _offer_setup_token(service, node))
+    service.spawn("identity", _notice_move(service, node))
     log.info("login service ready", mode=settings.login, origins=" ".join(settings.origins()), contract=target.contract)
 
 
@@ -90,6 +91,13 @@ def _serve_page(service: Service, node: LoginNode) -> None:
         ssl_certfile=str(certificate.chain), ssl_keyfile=str(certificate.key),
     )  # fmt: skip
     log.info("page over TLS", port=settings.https_published_port, certificate_sha256=certificate.fingerprint)
+
+
+async def _notice_move(service: Service, node: LoginNode) -> None:
+    """Stop signing when the command line marks the identity as moved while the service runs."""
+    while not await service.sleep(_TOKEN_CHECK_SECONDS):
+        if node.vault.moved and node.wallet is not None:
+            await node.set_moved(True)
 
 
 async def _offer_setup_token(service: Service, node: LoginNode) -> None:

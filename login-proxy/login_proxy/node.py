@@ -180,7 +180,7 @@ class LoginNode:
             },
             oldest_pending_seconds=time.time() - oldest if oldest is not None else 0.0,
             last_error=self.writer.last_error,
-            memory_rss=resident_bytes(),
+            memory_rss=resident_bytes(), backup_missing=self.backup_missing, moved=situation.moved,
         )  # fmt: skip
 
 

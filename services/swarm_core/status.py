@@ -296,3 +296,5 @@ class LoginStatus(_Model):
     oldest_pending_seconds: float = 0.0
     last_error: str = ""
     memory_rss: int = 0
+    backup_missing: bool = Field(False, description="whether the present identity was never backed up")
+    moved: bool = Field(False, description="whether the identity was handed over to another machine")

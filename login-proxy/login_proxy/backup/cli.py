@@ -66,7 +66,7 @@ def export(settings: LoginSettings, vault: Vault, options: argparse.Namespace) -
     log.info("identity exported", peer=identity.peer_id, account=identity.account)
     if options.move:
         vault.mark_moved(True)
-        log.warning("this identity is marked as moved: start the login service again, it will not sign any more")
+        log.warning("this identity is marked as moved: the login service signs nothing any more")
 
 
 def inspect(text: str, passphrase_file: str | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,3 +109,19 @@ def test_mode_auto_needs_nobody_and_shows_the_page_read_only(
         assert browser.get("/claim").headers["location"] == "/"
     with httpx.Client(base_url=f"http://127.0.0.1:{login.api_port}") as nobody:
         assert nobody.post("/api/submit-reward", json={}).status_code == 401
+
+
+def test_a_move_marked_on_the_command_line_stops_the_running_service(make_login: Callable[..., Login]) -> None:
+    login = make_login(mode="auto").start()
+    account = login.status().account
+    (login.directory / "passphrase").write_text(PASSWORD)
+    command = [sys.executable, "-m", "login_proxy.backup.cli", "export", str(login.directory / "saved"), "--move"]
+    ended = subprocess.run(
+        [*command, "--passphrase-file", str(login.directory / "passphrase")], env=login.settings(), timeout=60,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert str(account) in ended.stderr
+    assert PASSWORD not in ended.stderr + ended.stdout
+    status = wait_until(lambda: (s := login.status()).moved and s.account is None and s, 10)
+    assert "moved to another machine" in status.reason

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 import httpx
+import pytest
 from tests.support.chains import LocalChain
 from tests.support.daemons import Daemon
 from tests.support.login_service import Login, wait_until
@@ -38,6 +39,7 @@ def daemon_of(login: Login) -> Daemon:
     return Daemon(login.directory, SWARM_KEY_DIR=str(login.directory / "keys/peer"))
 
 
+@pytest.mark.timeout(400)  # the deadlines below count; this is for a busy machine
 def test_a_node_moves_with_its_backup(make_login: Callable[..., Login], chain: LocalChain) -> None:
     asyncio.run(next_round(chain))
     here, there = make_login("here", mode="page"), make_login("there", mode="page")
@@ -52,8 +54,10 @@ def test_a_node_moves_with_its_backup(make_login: Callable[..., Login], chain: L
             wait_until(lambda: here.status().state == "registered", 40)
             peer_id, account = here.status().peers[0].peer_id, here.status().account
             assert reward(here, peer_id, 0, 5) == 200
+            assert here.status().backup_missing
             text = browser.post("/backup/export", data={"passphrase": PASSPHRASE, "passphrase_again": PASSPHRASE}).text
             assert browser.post("/backup/moved", data={"moved": "1"}).status_code == 303
+        assert (here.status().backup_missing, here.status().moved) == (False, True)
         key_here = of_login(here.directory)
         assert here.stop() == 0
         daemons[0].kill()
