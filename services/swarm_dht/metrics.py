@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from swarm_core.metrics import PREFIX
-from swarm_core.status import DhtState
+from swarm_core.status import DhtState, DhtStatus
 from swarm_dht.daemon import Daemon
 
 
@@ -50,6 +50,23 @@ class _DaemonCollector(Collector):
         yield _labelled("dht_rejected", "Batches refused by reason", "reason", counters.rejected)
         yield _labelled("dht_failed", "Fetches that failed by reason", "reason", counters.failed)
         yield _labelled("dht_refused", "Callers told to come later by reason", "reason", self._daemon.gate.refused)
+        yield from self._admission(status)
+
+    def _admission(self, status: DhtStatus) -> Iterable[Metric]:
+        admission, store, compat = status.admission, status.store, status.compat
+        yield GaugeMetricFamily(f"{PREFIX}dht_banned", "Peers that are not asked now", len(admission.banned))
+        yield CounterMetricFamily(f"{PREFIX}dht_bans", "Bans so far", admission.bans)
+        yield _labelled("dht_blamed", "What peers did wrong by reason", "reason", admission.blamed)
+        yield _labelled("dht_passed_over", "Peers not asked in a collect by reason", "reason", admission.passed_over)
+        yield GaugeMetricFamily(f"{PREFIX}dht_store_bytes", "Bytes held in the DHT for others", store.bytes)
+        yield _labelled("dht_store_refused", "Records not kept by reason", "reason", store.refused)
+        if compat is not None:
+            text = "1 while genrl compatibility is stopped near the limit of a message"
+            yield GaugeMetricFamily(f"{PREFIX}dht_compat_stopped", text, float(compat.stopped))
+            text = "Size of a round's dictionary, read or estimated"
+            yield GaugeMetricFamily(f"{PREFIX}dht_compat_dictionary_bytes", text, compat.dictionary_bytes)
+            yield _labelled("dht_compat_records", "Genrl records by what became of them", "result", compat.counts)
+            yield _labelled("dht_compat_refused", "Genrl records refused by reason", "reason", compat.refused)
 
 
 def _labelled(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:

@@ -37,6 +37,7 @@ class Report:
     unverified: int = 0
     seconds: list[float] = field(default_factory=list)
     compat: list[dict[str, Any]] = field(default_factory=list)
+    metrics: str = ""
 
 
 class Genuine:
@@ -116,6 +117,7 @@ def run(directory: Path, rounds: int) -> Report:
                 _round(number, ours, genuine, tasks, report)
                 report.seconds.append(time.monotonic() - started)
             report.compat = [daemon.status()["compat"] for daemon in ours]
+            report.metrics = one.http.get("/metrics").text
     return report
 
 

@@ -23,3 +23,5 @@ def test_each_side_decodes_every_payload_of_the_other(tmp_path: Path) -> None:
         assert compat["counts"]["unsigned"] >= 2 * _ROUNDS
         assert compat["refused"] == {}
         assert not compat["stopped"]
+    for line in ("rlswarm_dht_compat_stopped 0.0", 'rlswarm_dht_compat_records_total{result="signed"}'):
+        assert line in report.metrics
