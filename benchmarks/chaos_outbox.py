@@ -134,7 +134,7 @@ async def rival(key_file: Path, url: str, count_file: Path) -> None:
 
 def submit(login: Login, path: str, body: dict[str, Any]) -> None:
     """As the worker does: again and again until the service says that it is on disk."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300  # kills, outages and a slow machine
     while True:
         try:
             with login.api() as api:
@@ -191,11 +191,11 @@ class Attack:
         killers = ThreadPoolExecutor(1)
         killer = killers.submit(self._kill)
         self._submit_first()
-        wait_until(lambda: self._delivered("guess") == self.size.peers * GAMES, 240, pause=0.5)
+        wait_until(lambda: self._delivered("guess") == self.size.peers * GAMES, 600, pause=0.5)
         asyncio.run(self._reveal())
         self._each(lambda peer: [submit(self.login, "claim-reward", self._of(peer, gameId=game))
                                  for game in range(CLAIMED_GAMES)])  # fmt: skip
-        killer.result(timeout=300)
+        killer.result(timeout=600)
         killers.shutdown()
         wait_until(lambda: faults.outages == 2, 120)
         faults.stop()
@@ -262,14 +262,16 @@ class Attack:
     def _kill(self) -> None:
         chance = random.Random(self.seed)
         for _ in range(self.size.kills):
-            time.sleep(chance.uniform(0.2, 2.0))  # kills meet different moments
+            wait_until(self._serves, 60)
+            time.sleep(chance.uniform(0.2, 3.0))  # kills meet different moments
             self.login.kill()
             self.login.start(wait=False)
-            wait_until(self._alive, 60)
+        wait_until(self._serves, 60)
 
-    def _alive(self) -> bool:
+    def _serves(self) -> bool:
+        """Alive, and it has seen the daemons: on a slow machine it would else be killed before it did anything."""
         try:
-            return self.login.status().version != ""
+            return len(self.login.status().peers) == self.size.peers
         except (httpx.TransportError, OSError):
             return False
 
