@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from swarm_node.progress import Progress
     from swarm_node.worker import Worker
 
+_MAX_EXTERNAL_RATIO = 4.0  # policies of one swarm are near; a larger ratio is a stale peer's or a lie
 log = get_logger("worker")
 
 
@@ -135,7 +136,7 @@ async def _assemble(
         trainer = await asyncio.to_thread(TrlTrainer, loaded.model, loaded.tokenizer, hyper, device, overrides)
         parts += ["trl", overrides]
     else:
-        trainer = Trainer(loaded.model, hyper, device)
+        trainer = Trainer(loaded.model, hyper, device, max_external_ratio=_MAX_EXTERNAL_RATIO)
     learner = Learner(
         tasks,
         Policy(loaded.model, loaded.tokenizer, device, hyper),

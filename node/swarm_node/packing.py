@@ -48,6 +48,7 @@ class Row:
     advantage: float
     token_weight: float  # weight of each of its tokens in the loss, see `loss.token_weight`
     old_logprobs: list[float] | None = None
+    external: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class PackedBatch:
     advantages: torch.Tensor  # [M] float64, as are the two below
     weights: torch.Tensor  # [M]
     old_logprobs: torch.Tensor  # [M], NaN where unknown
+    external: torch.Tensor  # [M] bool: tokens of other peers' groups
     rows: tuple[Row, ...]
 
 
@@ -133,5 +135,6 @@ def pack(rows: Sequence[Row], device: torch.device, dtype: torch.dtype = torch.f
         advantages=per_token([row.advantage for row in rows]),
         weights=per_token([row.token_weight for row in rows]),
         old_logprobs=torch.tensor([value for values in old for value in values], dtype=torch.float64, device=device),
+        external=torch.tensor([row.external for row in rows]).repeat_interleave(own_lengths).to(device),
         rows=tuple(rows),
     )

@@ -153,11 +153,23 @@ class Learner:
         ]
 
     def _external(self, group: ScoredGroup, advantages: list[float]) -> TrainingGroup:
+        """The group in our tokens, with its sender's log-probabilities when tokenizer and every length are ours."""
         limit = self.hyper.max_completion_length
+        claimed = group.logprobs if group.tokenizer == self.prompts.fingerprint else None
+        ids = [self.prompts.encode_completion(text, limit) for text in group.completions]
+        if claimed is not None:
+            # a completion that was cut off at the sender's limit has no end token
+            finished = [len(row) != len(own) - 1 for row, own in zip(claimed, ids, strict=True)]
+            ids = [
+                self.prompts.encode_completion(text, limit, ended)
+                for text, ended in zip(group.completions, finished, strict=True)
+            ]
+            if list(map(len, claimed)) != list(map(len, ids)):
+                claimed = None
         return TrainingGroup(
             prompt_ids=self.prompts.encode(group.task.question),
-            completion_ids=[self.prompts.encode_completion(text, limit) for text in group.completions],
-            old_logprobs=None,
+            completion_ids=ids,
+            old_logprobs=None if claimed is None else [list(row) for row in claimed],
             advantages=advantages,
             external=True,
         )

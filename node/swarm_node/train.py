@@ -47,10 +47,14 @@ class StepMetrics:
 class Trainer:
     """Owns the optimiser.  One call at a time; the weights are float32 and stay in place."""
 
-    def __init__(self, model: Any, hyper: Hyperparameters, device: DeviceChoice) -> None:
+    def __init__(
+        self, model: Any, hyper: Hyperparameters, device: DeviceChoice, max_external_ratio: float | None = None
+    ) -> None:
+        """No token of another peer's group gets a larger ratio than `max_external_ratio`, whatever that peer claims."""
         self._model = model
         self._hyper = hyper
         self._device = device
+        self._room = None if max_external_ratio is None else math.log(max_external_ratio)
         self._reference = copy.deepcopy(model).requires_grad_(False) if hyper.beta > 0 else None
         self._optimizer = torch.optim.AdamW(
             [parameter for parameter in model.parameters() if parameter.requires_grad],
@@ -82,8 +86,7 @@ class Trainer:
                 sums, logprobs = self._backward(batch, old[number], reference[number])
                 totals += sums
                 if old[number] is None:
-                    known = batch.old_logprobs.to(logprobs)
-                    old[number] = torch.where(known.isnan(), logprobs, known)
+                    old[number] = self._before(batch, logprobs, slice(None))
             norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._hyper.max_grad_norm)
             grad_norm = float(norm)
             if not math.isfinite(grad_norm):
@@ -130,8 +133,16 @@ class Trainer:
             for place, ids in enumerate(group.completion_ids):
                 weight = token_weight(hyper.loss_type, len(ids), batch, hyper.max_completion_length)
                 old = group.old_logprobs[place] if group.old_logprobs is not None else None
-                rows.append(Row(index, group.prompt_ids, ids, group.advantages[place], weight, old))
+                rows.append(Row(index, group.prompt_ids, ids, group.advantages[place], weight, old, group.external))
         return rows, used
+
+    def _before(self, batch: PackedBatch, logprobs: torch.Tensor, where: slice) -> torch.Tensor:
+        """Log-probabilities that ratios are formed with, given our own of the first pass."""
+        known = batch.old_logprobs[where].to(logprobs)
+        before = torch.where(known.isnan(), logprobs, known)
+        if self._room is None:
+            return before
+        return torch.where(batch.external[where], before.maximum(logprobs - self._room), before)
 
     def _backward(
         self, batch: PackedBatch, old: torch.Tensor | None, reference: torch.Tensor | None
@@ -142,9 +153,7 @@ class Trainer:
         """
 
         def losses(logprobs: torch.Tensor, where: slice) -> TokenLosses:
-            before = (batch.old_logprobs if old is None else old)[where].to(logprobs)
-            if old is None:
-                before = torch.where(before.isnan(), logprobs.detach(), before)
+            before = self._before(batch, logprobs.detach(), where) if old is None else old[where]
             return token_losses(
                 logprobs,
                 before,

@@ -169,3 +169,26 @@ def test_evaluation_asks_held_out_questions_only(
 def test_mean_reward() -> None:
     assert mean_reward([]) == 0.0
     assert mean_reward([[1.0, 0.0], [1.0, 1.0, 1.0, 1.0]]) == pytest.approx(5 / 6)  # over completions, not groups
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_senders_logprobs_are_used_with_the_same_tokenizer(cut: bool, make_learner: Callable[..., Learner]) -> None:
+    learner = make_learner()
+    texts_, ended = ("yes", "no"), 0 if cut else 1
+    rows = tuple(tuple(-0.1 * n for n in range(1, len(text) + ended + 1)) for text in texts_)
+    task = TASKS.sample("5", "QmB", 0, 1)[0]
+    sent = ScoredGroup("QmB", "aa", task, texts_, (1.0, 0.0), rows, learner.prompts.fingerprint)
+    group = learner._external(sent, [0.7, -0.7])
+    assert group.old_logprobs == [list(row) for row in rows]
+    assert [len(ids) for ids in group.completion_ids] == [3 + ended, 2 + ended]
+
+
+@pytest.mark.parametrize("change", [{"tokenizer": "f" * 64}, {"logprobs": ((-0.1,) * 9, (-0.1,) * 3)}])
+def test_other_tokens_than_ours_have_no_ratio(change: dict[str, Any], make_learner: Callable[..., Learner]) -> None:
+    learner = make_learner()
+    task = TASKS.sample("5", "QmB", 0, 1)[0]
+    rows = ((-0.1,) * 4, (-0.1,) * 3)
+    sent = ScoredGroup("QmB", "aa", task, ("yes", "no"), (1.0, 0.0), rows, learner.prompts.fingerprint)
+    group = learner._external(replace(sent, **change), [0.7, -0.7])
+    assert group.old_logprobs is None
+    assert [len(ids) for ids in group.completion_ids] == [4, 3]

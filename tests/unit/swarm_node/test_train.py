@@ -232,3 +232,19 @@ def test_the_policy_learns_to_stop(make_model: Callable[..., Any], cpu: DeviceCh
     for _ in range(20):
         trainer.step(batch)
     assert end_probability() > 2 * before
+
+
+def test_a_peer_cannot_claim_any_ratio(make_model: Callable[..., Any], cpu: DeviceChoice) -> None:
+    """A claimed log-probability of -1000 would make the ratio of a bad completion infinite."""
+    prompt, ids = tokens(5, 1), [tokens(4, 2), tokens(3, 3)]
+
+    def lying(external: bool) -> TrainingGroup:
+        return TrainingGroup(prompt, ids, [-1.0, 1.0], [[-1000.0] * 4, [-1000.0] * 3], external=external)
+
+    def norm(group: TrainingGroup, bound: float | None) -> float:
+        return Trainer(make_model(), HYPER, cpu, max_external_ratio=bound).step([group]).grad_norm
+
+    honest = norm(TrainingGroup(prompt, ids, [-1.0, 1.0], external=True), None)
+    assert norm(lying(True), 4.0) <= 5 * honest
+    assert not norm(lying(True), None) <= 1e6
+    assert not norm(lying(False), 4.0) <= 1e6, "own log-probabilities are not bounded"
