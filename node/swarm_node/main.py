@@ -92,6 +92,7 @@ async def _assemble(
     service.spawn("registrar", Registrar(chain, exchange).run(service))
     await asyncio.to_thread(_import_heavy)  # beside the loop: status, health and bootnodes do not wait for torch
 
+    from swarm_node import memory_plan
     from swarm_node.checkpoint import BASE, CheckpointStore, hash_config
     from swarm_node.device import choose_device
     from swarm_node.judging.setup import make_host_work
@@ -150,6 +151,7 @@ async def _assemble(
     progress = Progress(store, trainer, config, ledger.credited_round(config) + 1, curriculum=tasks.curriculum)
     await asyncio.to_thread(_write_base, loaded, store.home(config) / BASE)
     resumed = await asyncio.to_thread(progress.resume)
+    memory = await asyncio.to_thread(memory_plan.make, settings.state_dir / "memory.json", config, learner, device)
     board.set(
         model=name,
         device=device.label,
@@ -195,6 +197,7 @@ async def _assemble(
             service.spawn("hub", pusher.run(service))
     screening = Screening(tasks, exchange, await _scorers(service), str(settings.chain_id))
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter, screening)
+    worker.adopt(memory)
     worker.host_work = make_host_work(
         settings, learner, device, chain, exchange, lambda: worker.peer_id, lambda: choices.plays_market
     )

@@ -90,11 +90,12 @@ class Learner:
         self.trainer = trainer
         self.prompts = prompts
         self.hyper = hyper
+        self.num_questions = hyper.num_questions  # fewer while memory is short
         self._seed = seed
 
     def roll_out(self, swarm: str, peer_id: str, training_round: int) -> list[Rollout]:
         """I questions with G scored completions each, determined by the arguments, the seed and the weights."""
-        tasks = self.tasks.sample(swarm, peer_id, training_round, self.hyper.num_questions)
+        tasks = self.tasks.sample(swarm, peer_id, training_round, self.num_questions)
         generator = self._generator("train", peer_id, training_round)
         return self._roll_out(tasks, self.hyper.num_generations, generator)
 

@@ -65,6 +65,7 @@ class Trainer:
             fused=True,
         )
         self.optimizer_steps = 0
+        self.micro_batch_tokens = hyper.micro_batch_tokens  # packed tokens forwarded at once; may change between steps
 
     def step(self, groups: Sequence[TrainingGroup]) -> StepMetrics:
         """Train on `groups`: `num_iterations` optimiser steps, or none when no group has a non-zero advantage."""
@@ -74,7 +75,7 @@ class Trainer:
             return StepMetrics(0, 0, 0, 0, 0, 0, 0, len(groups), 0, 0, time.perf_counter() - started)
         self._model.eval()  # no dropout: the ratio compares one policy with another, not one mask with another
         dtype = attention_dtype(self._model, self._device)
-        batches = [pack(part, self._device.device, dtype) for part in plan(rows, self._hyper.micro_batch_tokens)]
+        batches = [pack(part, self._device.device, dtype) for part in plan(rows, self.micro_batch_tokens)]
         reference = [self._reference_logprobs(batch) for batch in batches]
         old: list[torch.Tensor | None] = [None] * len(batches)
         totals = torch.zeros(4, dtype=torch.float64)

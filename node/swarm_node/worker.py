@@ -9,6 +9,7 @@ many failed rounds in a row do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,8 @@ from swarm_node.exchange import Collected, Exchange
 from swarm_node.judging.client import Asking
 from swarm_node.judging.host_work import HostWork
 from swarm_node.ledger import Ledger
+from swarm_node.memory import is_out_of_memory, release
+from swarm_node.memory_plan import MemoryPlan
 from swarm_node.progress import Progress
 from swarm_node.report import Reporter
 from swarm_node.rewards import has_format
@@ -75,6 +78,7 @@ class Worker:
         self.ledger = ledger
         self.reporter = reporter
         self.host_work: HostWork | None = None
+        self.memory: MemoryPlan | None = None
         self.screening = screening or Screening(learner.tasks, exchange)
         self.peer_id = ""
         self.seen = progress.seen
@@ -151,10 +155,15 @@ class Worker:
             training_round=number, chain_round=now.round if now else None, finished_at=0.0, result="failed"
         )
         try:
-            await self.round(now, record)
+            with contextlib.nullcontext() if self.memory is None else self.memory.watching():
+                await self.round(now, record)
             record.result = "ok"
             self._failed_in_a_row = 0
         except Exception as error:  # data of strangers goes through here: a bad round never ends the process
+            if is_out_of_memory(error) and self._step_down(error):
+                record.result = "out_of_memory"  # the same round again, with less at once
+                self._end(record)
+                return
             self._failed_in_a_row += 1
             record.result = type(error).__name__
             if isinstance(error, _EXPECTED):
@@ -168,10 +177,28 @@ class Worker:
                     f"{self._failed_in_a_row} rounds failed in a row, the last with: {error}",
                     "the lines above name the cause; the checkpoint is kept",
                 ) from error
+        self._end(record)
+
+    def _end(self, record: RoundRecord) -> None:
         record.finished_at = time.time()
         record.seconds = self.board.take_seconds()
         self.board.finish(record)
         self._tell(record)
+
+    def _step_down(self, error: Exception) -> bool:
+        if self.memory is None or not self.memory.step_down(str(error).partition("\n")[0][:200]):
+            return False
+        release()
+        self.adopt(self.memory)
+        return True
+
+    def adopt(self, memory: MemoryPlan) -> None:
+        """Let rounds be as large as `memory` says, and show it."""
+        self.memory = memory
+        self.learner.num_questions, self.learner.trainer.micro_batch_tokens = memory.groups, memory.micro_batch_tokens
+        self.board.set(
+            micro_batch_tokens=memory.micro_batch_tokens, memory_steps_down=memory.steps, memory_note=memory.told
+        )
 
     async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run torch or scoring work beside the event loop, so that sockets answer meanwhile."""

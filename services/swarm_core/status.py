@@ -167,6 +167,9 @@ class NodeStatus(_Model):
     gpu_memory: int | None = Field(None, description="of the GPU it trains on")
     choices_revision: int = Field(0, description="revision of the page's choices that the worker follows")
     choice_error: str = Field("", description="why a choice of the page cannot be followed")
+    micro_batch_tokens: int = Field(0, description="packed tokens forwarded at once")
+    memory_steps_down: int = Field(0, description="times that memory ran out and a round was made smaller")
+    memory_note: str = Field("", description="what rounds were reduced to; empty: nothing")
     last_error: str = ""
     judge: JudgeStatus = Field(default_factory=JudgeStatus)
     market: MarketStatus = Field(default_factory=MarketStatus)

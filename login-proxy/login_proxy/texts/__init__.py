@@ -140,6 +140,7 @@ PAGE = {
     "reason": "Reason",
     "transaction": "Transaction",
     "last_error": "Last error",
+    "memory": "Memory",
     "since": "for",
     "footer": "Served by this node only: no script, font or picture comes from elsewhere.",
 }

@@ -138,6 +138,8 @@ def _worker_lines(view: PeerView) -> dict[str, str]:
     }
     if worker.reward_own is not None:
         lines[texts.PAGE["reward_own"]] = f"{worker.reward_own:.3f}"
+    if worker.memory_note:
+        lines[texts.PAGE["memory"]] = worker.memory_note
     if worker.last_error:
         lines[texts.PAGE["last_error"]] = worker.last_error
     return lines
