@@ -6,6 +6,7 @@ Only the worker writes; `node.sock` reads (ARCHITECTURE.md 4.2).
 from __future__ import annotations
 
 import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from swarm_core.log import get_logger
 from swarm_core.status import NodeStatus, Phase, RoundRecord
+from swarm_node.events import EventFiles
 from swarm_node.history import KEPT, History
+from swarm_node.terminal import TerminalLine
 
 log = get_logger("worker")
 
@@ -26,12 +29,14 @@ log = get_logger("worker")
 class Board:
     """Status and history of one worker."""
 
-    def __init__(self, status: NodeStatus, history: Path | None = None) -> None:
+    def __init__(self, status: NodeStatus, history: Path | None = None, events: EventFiles | None = None) -> None:
         self._status = status
         self._history = History(history)
         self._rounds: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
+        self._events = events
+        self._line = TerminalLine(sys.stderr)
 
     @property
     def status(self) -> NodeStatus:
@@ -45,11 +50,16 @@ class Board:
     def phase(self, phase: Phase) -> Iterator[None]:
         """Show `phase` and measure how long it takes."""
         self.set(phase=phase, phase_since=time.time())
+        self._line.show(self._status)
         start = time.monotonic()
         try:
             yield
         finally:
             self._seconds[phase] = self._seconds.get(phase, 0.0) + time.monotonic() - start
+
+    def seconds(self, phase: Phase) -> float:
+        """Seconds spent in `phase` since `take_seconds`."""
+        return self._seconds.get(phase, 0.0)
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds by phase since the last call."""
@@ -67,6 +77,9 @@ class Board:
     def finish(self, record: RoundRecord) -> None:
         """Enter a finished round into history, counters and log."""
         self._history.add(record)
+        self._line.clear()
+        if self._events is not None:
+            self._events.add(record)
         self._rounds[record.result] += 1
         self._rejected.update(record.external_rejected)
         fields: dict[str, Any] = {"rounds": dict(self._rounds), "external_rejected": dict(self._rejected)}

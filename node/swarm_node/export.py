@@ -72,11 +72,12 @@ def export_checkpoint(state: CheckpointState, base: Path, directory: Path) -> No
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
     from swarm_node.checkpoint import CheckpointError
+    from swarm_node.lora import merged
 
     try:
         with torch.device("meta"):  # the shape only: the weights are those of the checkpoint
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base), dtype=torch.float32)
-        missing, unexpected = model.load_state_dict(state.weights, strict=False, assign=True)
+        missing, unexpected = model.load_state_dict(merged(state.weights), strict=False, assign=True)
         model.tie_weights()
         absent = [name for name, value in model.state_dict().items() if value.is_meta]
         if absent or unexpected:

@@ -40,6 +40,7 @@ log = get_logger("worker")
 async def start(service: Service, settings: NodeSettings, environments: Sequence[Environment] = ()) -> None:
     """Open the status socket, load model and tasks, resume, run rounds."""
     from swarm_node.board import Board
+    from swarm_node.events import EventFiles
 
     now = time.time()
     board = Board(
@@ -56,6 +57,7 @@ async def start(service: Service, settings: NodeSettings, environments: Sequence
             state="training",
         ),
         settings.state_dir / "history.jsonl",
+        EventFiles(settings.state_dir / "tensorboard") if settings.tensorboard else None,
     )
     serve_unix(service, board.app(), settings.run_dir / "node.sock")
     choices = Choices(settings)
@@ -92,7 +94,7 @@ async def _assemble(
     service.spawn("registrar", Registrar(chain, exchange).run(service))
     await asyncio.to_thread(_import_heavy)  # beside the loop: status, health and bootnodes do not wait for torch
 
-    from swarm_node import memory_plan
+    from swarm_node import measures, memory_plan
     from swarm_node.checkpoint import BASE, CheckpointStore, hash_config
     from swarm_node.device import choose_device
     from swarm_node.judging.setup import make_host_work
@@ -111,7 +113,7 @@ async def _assemble(
     default = EMBEDDED if device.device.type == "cpu" else "auto"
     name = resolve_name(settings.model or default, device, await _peer_id(exchange, ledger) or settings.node_name)
     try:
-        loaded = await asyncio.to_thread(load, name, device)
+        loaded = await asyncio.to_thread(load, name, device, lora_rank=settings.lora_rank)
     except ConfigError as error:
         if settings.model == choices.environment_model:
             raise
@@ -119,7 +121,7 @@ async def _assemble(
         log.error("the model chosen on the page cannot be loaded", model=name, error=str(error))
         board.set(choice_error=f"The model chosen on the page cannot be loaded: {error}"[:500])
         name = resolve_name(choices.environment_model or default, device, settings.node_name)
-        loaded = await asyncio.to_thread(load, name, device)
+        loaded = await asyncio.to_thread(load, name, device, lora_rank=settings.lora_rank)
     device = device.for_model(loaded.parameters)
     device.apply_threads()
     try:
@@ -198,6 +200,8 @@ async def _assemble(
     screening = Screening(tasks, exchange, await _scorers(service), str(settings.chain_id))
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter, screening)
     worker.adopt(memory)
+    worker.parameters = measures.count_parameters(loaded.model)
+    worker.peak_flops = await asyncio.to_thread(measures.peak_flops, device)
     worker.host_work = make_host_work(
         settings, learner, device, chain, exchange, lambda: worker.peer_id, lambda: choices.plays_market
     )

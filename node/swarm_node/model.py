@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from swarm_core.errors import ConfigError
 from swarm_core.log import get_logger
-from swarm_node import attention, hub_client
+from swarm_node import attention, hub_client, lora
 from swarm_node.device import DeviceChoice
 from swarm_node.models import damaged_files, embedded_directory
 
@@ -62,7 +62,11 @@ def resolve_name(spec: str, device: DeviceChoice, seed: str = "") -> str:
 
 
 def load(
-    name: str, device: DeviceChoice, cache_directory: Path | None = None, local_files_only: bool = False
+    name: str,
+    device: DeviceChoice,
+    cache_directory: Path | None = None,
+    local_files_only: bool = False,
+    lora_rank: int = 0,
 ) -> LoadedModel:
     """Load the model called `name` (not `auto`) in float32 onto the device.
 
@@ -104,10 +108,14 @@ def load(
         model.set_attn_implementation(attention.NAME)
     else:
         log.warning("this model runs on transformers' own attention, slower", model=name, reason=reason)
+    identity = _identity(name, source, model)
+    if lora_rank:
+        lora.inject(model, lora_rank)
+        identity += f"+lora{lora_rank}"
     model.to(device.device)
     model.eval()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return LoadedModel(model, tokenizer, name, _identity(name, source, model), parameters)
+    return LoadedModel(model, tokenizer, name, identity, parameters)
 
 
 def _source(name: str) -> str:

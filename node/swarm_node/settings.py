@@ -33,6 +33,8 @@ class NodeSettings(ChainSettings):
     eval_steps: int = Field(20, ge=0, description="Rounds between two evaluations on held-out questions; 0: never.")
     trainer: Literal["native", "trl"] = Field("native", description="native, or TRL's GRPOTrainer.")
     trl_config: str = Field("", description="Path of a YAML with fields of TRL's GRPOConfig, for SWARM_TRAINER=trl.")
+    lora_rank: int = Field(0, ge=0, le=256, description="0: train all weights; else LoRA adapters of this rank.")
+    tensorboard: int = Field(1, ge=0, le=1, description="1: write TensorBoard files under state_dir/tensorboard.")
     hub_push_steps: int = Field(0, ge=0, description="Rounds between two pushes to the Hugging Face Hub; 0: never.")
     hub_token_file: Path = Field(Path("/state/hub-token"), description="File with a Hub token that may write.")
 

@@ -42,6 +42,7 @@ class StepMetrics:
     external_used: int
     optimizer_steps: int  # taken in this call: 0 when nothing was informative or a gradient was not finite
     seconds: float
+    packed_tokens: int = 0  # forwarded in one pass, prompts included
 
 
 class Trainer:
@@ -111,6 +112,7 @@ class Trainer:
             external_used=sum(groups[index].external for index in used),
             optimizer_steps=steps,
             seconds=time.perf_counter() - started,
+            packed_tokens=sum(batch.input_ids.shape[1] for batch in batches),
         )
 
     def _rows(self, groups: Sequence[TrainingGroup]) -> tuple[list[Row], list[int]]:

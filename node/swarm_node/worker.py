@@ -29,6 +29,7 @@ from swarm_node.exchange import Collected, Exchange
 from swarm_node.judging.client import Asking
 from swarm_node.judging.host_work import HostWork
 from swarm_node.ledger import Ledger
+from swarm_node.measures import note_rollouts, note_training
 from swarm_node.memory import is_out_of_memory, release
 from swarm_node.memory_plan import MemoryPlan
 from swarm_node.progress import Progress
@@ -79,6 +80,8 @@ class Worker:
         self.reporter = reporter
         self.host_work: HostWork | None = None
         self.memory: MemoryPlan | None = None
+        self.parameters = 0  # and operations a second at best, for the estimate of the utilisation
+        self.peak_flops: float | None = None
         self.screening = screening or Screening(learner.tasks, exchange)
         self.peer_id = ""
         self.seen = progress.seen
@@ -108,7 +111,7 @@ class Worker:
             own = await self._compute(learner.roll_out, self._swarm, self.peer_id, number)
         record.own_reward = mean_reward([rollout.rewards for rollout in own])
         record.format_share = mean_reward([[has_format(c.text) for c in rollout.completions] for rollout in own])
-        record.completion_tokens = sum(len(c.ids) for rollout in own for c in rollout.completions)
+        note_rollouts(record, own, self.board.seconds("generate"))
 
         with self.board.phase("exchange"):  # offer what can teach, ask random peers for theirs
             await self._publish(own, number, record)
@@ -127,8 +130,8 @@ class Worker:
             metrics = await self._compute(learner.train, own, external)
         self.seen.add([group.sha256 for group in external])
         self._nothing_new = bool(collected.groups) and not external
-        record.loss, record.grad_norm, record.clip_ratio = metrics.loss, metrics.grad_norm, metrics.clip_ratio
-        record.groups_trained, record.groups_skipped = metrics.groups_used, metrics.groups_skipped
+        rewards = [*(rollout.rewards for rollout in own), *(group.rewards for group in external)]
+        note_training(record, metrics, rewards, learner.hyper.scale_rewards, self.parameters, self.peak_flops)
         record.optimizer_step = learner.trainer.optimizer_steps
 
         every = self.settings.eval_steps

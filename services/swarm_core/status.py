@@ -51,6 +51,19 @@ class RoundRecord(_Model):
     loss: float | None = None
     grad_norm: float | None = None
     clip_ratio: float | None = None
+    entropy: float | None = Field(None, description="nats, mean over the tokens trained on")
+    kl: float | None = Field(None, description="to the frozen reference, mean over the tokens trained on")
+    advantage_std: float | None = None
+    advantage_max: float | None = Field(None, description="largest absolute advantage")
+    zero_advantage_share: float | None = Field(None, description="own groups whose rewards were all equal")
+    rewards_by_task: dict[str, float] = Field(default_factory=dict, description="mean reward of own completions")
+    completion_length_mean: float | None = None
+    completion_length_max: int | None = None
+    finished_share: float | None = Field(None, description="own completions that ended by themselves")
+    generated_tokens_per_second: float | None = None
+    trained_tokens_per_second: float | None = None
+    mfu: float | None = Field(None, description="share of the machine's best matrix product that the update reached")
+    memory_peak: int = 0
     completion_tokens: int = 0
     optimizer_step: int = 0
     weights_sha256: str = Field("", description="of the weights in this round's checkpoint, if one was written")

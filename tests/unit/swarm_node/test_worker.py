@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from swarm_node.rounds import ChainRound
 from swarm_node.sampler import ScoredGroup, SeenGroups
 from swarm_node.settings import NodeSettings
 from swarm_node.tasks import Task
+from swarm_node.train import StepMetrics
 from swarm_node.worker import Worker
 
 
@@ -56,7 +58,7 @@ class Computing:
         self.asked: list[tuple[str, str, int]] = []
         self.evaluated: list[int] = []
         self.error: Exception | None = None
-        self.trainer = SimpleNamespace(optimizer_steps=0)
+        self.trainer = SimpleNamespace(optimizer_steps=0, micro_batch_tokens=0)
         self.tasks = SimpleNamespace(recompute=lambda name, seed: task(seed))
 
     def publishable(self, rollout: Rollout) -> RolloutGroup:
@@ -71,7 +73,7 @@ class Computing:
     def train(self, own: list[Rollout], external: list[ScoredGroup]) -> Any:
         self.trained.append((own, external))
         self.trainer.optimizer_steps += 1
-        return SimpleNamespace(loss=0.5, grad_norm=1.5, clip_ratio=0.1, groups_used=2, groups_skipped=1)
+        return StepMetrics(0.5, 1.5, 0.1, 0.9, 0.0, 12, 2, 1, len(external), 1, 0.5, 40)
 
     def evaluate(self, questions: int, seed: int) -> float:
         self.evaluated.append(seed)
@@ -220,6 +222,7 @@ async def test_a_full_round(directory: Path) -> None:
     assert (record.loss, record.grad_norm, record.clip_ratio) == (0.5, 1.5, 0.1)
     assert (record.groups_trained, record.groups_skipped, record.optimizer_step) == (2, 1, 1)
     assert record.completion_tokens == 12
+    assert (record.entropy, record.zero_advantage_share) == (0.9, 0.5)
     assert (record.weights_sha256, setting.held_out) == ("sha", 0.25)
     assert {"generate", "exchange", "score", "train", "checkpoint", "submit"} <= set(record.seconds)
     assert abs(record.finished_at - time.time()) < 60
@@ -233,6 +236,36 @@ async def test_a_full_round(directory: Path) -> None:
         {"ok": 1}, 1, {"stale": 2, "wrong_task": 1, "own": 1},
     )  # fmt: skip
     assert status.reward_pending == 2.0
+
+
+class Memory:
+    """In the place of the memory plan: one step can be taken."""
+
+    micro_batch_tokens, groups, steps, told = 512, 2, 0, ""
+
+    def watching(self) -> Any:
+        return contextlib.nullcontext()
+
+    def step_down(self, reason: str) -> bool:
+        if self.steps:
+            return False
+        self.micro_batch_tokens, self.steps, self.told = 256, 1, f"smaller: {reason}"
+        return True
+
+
+async def test_out_of_memory_makes_the_same_round_smaller(directory: Path) -> None:
+    setting = Setting(directory, [ChainRound(7, 0), ChainRound(7, 0)])
+    setting.worker.adopt(Memory())  # type: ignore[arg-type]
+    setting.learner.error = MemoryError("no room")
+    record, _ = await setting.run()
+    assert record.result == "out_of_memory"
+    assert setting.learner.trainer.micro_batch_tokens == 256
+    status = setting.board.status
+    assert (status.micro_batch_tokens, status.memory_steps_down) == (256, 1)
+    assert status.memory_note == "smaller: no room"
+    # the first round was not passed over; the second found no step left and was
+    assert status.rounds == {"out_of_memory": 1, "MemoryError": 1}
+    assert setting.progress.training_round == 1
 
 
 async def test_a_group_is_used_once(directory: Path) -> None:
