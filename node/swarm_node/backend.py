@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """Owns the optimiser of a model; the weights stay in place. One call at a time."""
 
+    micro_batch_tokens: int  # packed tokens forwarded at once; TRL's batches are fixed when it is built
+
     @property
     def optimizer_steps(self) -> int:
         """Optimiser steps so far, counted over restarts."""

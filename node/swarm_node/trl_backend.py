@@ -102,6 +102,7 @@ class TrlTrainer:
             fused=True,
         )
         self.optimizer_steps = 0
+        self.micro_batch_tokens = hyper.micro_batch_tokens
         self._filler = int(tokenizer.eos_token_id)
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
         self._job: _Job | None = None
