@@ -31,6 +31,13 @@ PORTS = (
     ("SWARM_EXPORTER_PUBLISHED_PORT", 9108, "SWARM_BIND_ADDRESS", "127.0.0.1", ("tcp",)),
     ("SWARM_P2P_PORT", 38751, "SWARM_P2P_BIND", "0.0.0.0", ("tcp", "udp")),  # noqa: S104 - a peer is public
 )
+HTTPS_PORTS = (
+    ("SWARM_HTTPS_PUBLISHED_PORT", 3443, "SWARM_HTTPS_BIND", "0.0.0.0", ("tcp",)),  # noqa: S104 - asked for
+)
+CADDY_PORTS = (
+    ("SWARM_CADDY_HTTP_PORT", 80, "SWARM_CADDY_BIND", "0.0.0.0", ("tcp",)),  # noqa: S104 - asked for
+    ("SWARM_CADDY_HTTPS_PORT", 443, "SWARM_CADDY_BIND", "0.0.0.0", ("tcp",)),  # noqa: S104 - asked for
+)
 MONITORING_PORTS = (
     ("SWARM_PROMETHEUS_PORT", 9090, "SWARM_BIND_ADDRESS", "127.0.0.1", ("tcp",)),
     ("SWARM_GRAFANA_PORT", 3002, "SWARM_BIND_ADDRESS", "127.0.0.1", ("tcp",)),
@@ -87,19 +94,27 @@ def _setting_problems(settings: dict[str, str]) -> Iterator[str]:
             yield f"{name} is not a known setting{hint}"
     if settings.get("SWARM_DEVICE", "cpu") not in ("", "cpu", "cuda"):
         yield f"SWARM_DEVICE is {settings['SWARM_DEVICE']!r}: set it to cpu or cuda."
+    access = settings.get("SWARM_ACCESS") or "local"
+    if access not in ("local", "https", "domain"):
+        yield f"SWARM_ACCESS is {access!r}: set it to local, https or domain."
+    if access == "domain" and not settings.get("SWARM_PUBLIC_URL", "").startswith("https://"):
+        yield "SWARM_ACCESS=domain needs SWARM_PUBLIC_URL, such as https://node.example."
     if settings.get("SWARM_LOCAL_SWARM", "1") not in ("", "0", "1"):
         yield f"SWARM_LOCAL_SWARM is {settings['SWARM_LOCAL_SWARM']!r}: set it to 1 (a swarm here) or 0 (join one)."
     if settings.get("SWARM_LOCAL_SWARM") == "0":
         for name in ("SWARM_RPC_URL", "SWARM_CHAIN_ID", "SWARM_COORDINATOR"):
             if not settings.get(name):
                 yield f"SWARM_LOCAL_SWARM=0 joins another swarm, but {name} is not set: its host tells you the value."
-    for name in ("SWARM_LOCAL_PEERS", *(row[0] for row in PORTS + MONITORING_PORTS)):
+    for name in ("SWARM_LOCAL_PEERS", *(row[0] for row in PORTS + HTTPS_PORTS + CADDY_PORTS + MONITORING_PORTS)):
         if settings.get(name) and not settings[name].isdecimal():
             yield f"{name} is {settings[name]!r}: set it to a number."
 
 
 def _port_problems(settings: dict[str, str]) -> Iterator[str]:
-    wanted = PORTS + (MONITORING_PORTS if "monitoring" in settings.get("COMPOSE_PROFILES", "") else ())
+    profiles = settings.get("COMPOSE_PROFILES", "")
+    wanted = PORTS + (MONITORING_PORTS if "monitoring" in profiles else ())
+    wanted += HTTPS_PORTS if settings.get("SWARM_ACCESS") == "https" else ()
+    wanted += CADDY_PORTS if "caddy" in profiles else ()
     ours = _own_ports()
     for port_name, default_port, address_name, default_address, protocols in wanted:
         text = settings.get(port_name) or str(default_port)

@@ -83,9 +83,9 @@ def page(make_context: Callable[..., BrowserContext]) -> Page:
     return make_context().new_page()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def peer_pem() -> bytes:
-    """A swarm.pem; making one takes a moment."""
+    """A swarm.pem. A new one for each test: the first account that names a peer owns it, and the chain is shared."""
     return generate_key()
 
 

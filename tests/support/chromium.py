@@ -25,7 +25,8 @@ mkdir -p /tmp/home/.pki/nssdb
 certutil -d sql:/tmp/home/.pki/nssdb -N --empty-password
 for ca in /cas/*.pem; do [ -e "$ca" ] && certutil -d sql:/tmp/home/.pki/nssdb -A -t C,, -n "$ca" -i "$ca"; done
 HOME=/tmp/home exec chromium --headless=new --no-sandbox --disable-dev-shm-usage --disable-gpu --no-first-run \
-    --user-data-dir=/tmp/profile --remote-debugging-port=$0 --host-resolver-rules="MAP node.test 127.0.0.1" about:blank
+    --hide-scrollbars --user-data-dir=/tmp/profile --remote-debugging-port=$0 \
+    --host-resolver-rules="MAP node.test 127.0.0.1" about:blank
 """
 _PROVIDER = """
 window.ethereum = {
