@@ -4,9 +4,9 @@
 
 Real daemons, each in a network namespace: six honest peers (two of them behind a delaying proxy, each with a small
 disk of its own) and two hostile ones (`benchmarks/chaos_hostile.py`), with a bootnode that dies as well. Each honest
-peer has the network half of the worker's round: the product's exchange client, sampler and questions, without a model.
-Every few seconds one fault begins: p2pd killed or stopped, the daemon killed and started again, two peers cut off from
-each other or one from everybody (iptables), a longer delay, a full disk, the bootnode gone.
+peer has the network half of the worker's round: the product's exchange client, screening, sampler and questions,
+without a model. Every few seconds one fault begins: p2pd killed or stopped, the daemon killed and started again, two
+peers cut off from each other or one from everybody (iptables), a longer delay, a full disk, the bootnode gone.
 Exit code 1 unless every round of every honest worker ended by itself, the median of external groups used is at least
 90 % of J over the rounds that began with three honest peers reachable, nothing hostile was used, and memory is flat.
 Needs root, iproute2 and iptables.
@@ -39,13 +39,14 @@ from tests.support.namespaces import Network, network
 
 from swarm_core.records import GroupBatch, RolloutGroup
 from swarm_node.exchange import Exchange
-from swarm_node.rewards import score_group
-from swarm_node.sampler import SeenGroups, draw, verify
-from swarm_node.tasks import Task, TaskSet
+from swarm_node.sampler import SeenGroups, draw
+from swarm_node.screening import Screening
+from swarm_node.tasks import TaskSet
 
 ROOT = Path(__file__).resolve().parents[1]
 HONEST, HOSTILE, WANTED, GROUPS = 6, 2, 4, 2
 SHARE, ENOUGH_PEERS = 0.9, 3
+_SWARM = "53855"  # the chain id that the daemons have by default
 _PORT, _INNER_PORT = 38751, 38752
 _DISK_BYTES = 16 * 1024 * 1024
 _EXCHANGE_SECONDS = 4.0
@@ -90,12 +91,14 @@ class Worker:
         self._tasks = tasks
         self._pace = pace
         self._exchange = Exchange(peer.daemon.directory / "run" / "dht.sock")
+        self._screening = Screening(tasks, self._exchange, None, _SWARM)
+        self._peer_id = str(peer.daemon.status()["peer_id"])
         self._seen = SeenGroups()
         self._rng = random.Random(peer.name)
 
     def _own(self, number: int) -> tuple[RolloutGroup, ...]:
         made = []
-        for task in self._tasks.sample("chaos", self._peer.name, number, GROUPS):
+        for task in self._tasks.sample(_SWARM, self._peer_id, number, GROUPS):
             texts = (f"<answer>{task.answer}</answer>", f"<answer>{number}</answer> no {self._rng.random()}")
             made.append(RolloutGroup(task.name, task.seed, task.question, task.answer, texts, (1.0, 0.0)))
         return tuple(made)
@@ -105,14 +108,11 @@ class Worker:
         began = time.monotonic()
         await self._exchange.publish(GroupBatch(number, time.time(), self._own(number)))
         collected = await self._exchange.collect(WANTED * GROUPS, _EXCHANGE_SECONDS, 600.0)
-        kept, _ = await asyncio.to_thread(verify, collected.groups, "", self._seen, self._task, score_group)
+        kept, _ = await self._screening.verify(collected.groups, self._peer_id, self._seen)
         used = draw(kept, WANTED, self._rng)
         self._seen.add([group.sha256 for group in used])
         self._peer.hostile_used += sum("hostile" in text for group in used for text in group.completions)
         self._peer.rounds.append(Round(began, reachable, len(used), time.monotonic() - began, collected.state))
-
-    def _task(self, name: str, seed: int, question: str, answer: str) -> Task | None:
-        return self._tasks.verify(name, seed, question, answer)
 
     async def run(self, until: float, reachable: Callable[[Peer], int]) -> None:
         """Rounds until the time is over; whatever one raises is counted."""
@@ -316,14 +316,18 @@ def report(chaos: Chaos, began: float, seconds: float) -> dict[str, Any]:
         "median_used": median,
         "mean_used": round(statistics.mean(fed), 2) if fed else 0.0,
         "share_of_wanted": median / WANTED,
-        "slowest_round": round(max(entry.seconds for entry in rounds), 2),
+        "slowest_round": round(max((entry.seconds for entry in rounds), default=0.0), 2),
         "states": dict(Counter(entry.state for entry in rounds)),
         "hostile_groups_used": hostile,
         "memory_second_quarter": early,
         "memory_last_quarter": late,
         "rebuilds": {peer.name: _status(peer).get("rebuilds") for peer in chaos.peers},
         "rejected": {peer.name: _status(peer).get("rejected") for peer in chaos.peers},
-        "ok": not errors and median >= SHARE * WANTED and not hostile and late <= _MEMORY_GROWTH * early,
+        "ok": bool(rounds)
+        and not errors
+        and median >= SHARE * WANTED
+        and not hostile
+        and late <= _MEMORY_GROWTH * early,
     }
 
 

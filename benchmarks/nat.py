@@ -4,7 +4,7 @@
 
 Real daemons in network namespaces: two public peers and a bootnode on one segment, two homes behind routers that
 masquerade (iptables) and let nothing in. In every round each peer publishes two groups and collects; the groups used
-are drawn by the product's own sampler, J = 4 of those not used before. Needs root, iproute2 and iptables. Exit code 1
+are J = 4 drawn uniformly from those of this round. Needs root, iproute2 and iptables. Exit code 1
 unless the two homes use each other's groups in at least 80 % of the rounds, and home and public ones in every round
 in which there was a draw left to decide.
 """

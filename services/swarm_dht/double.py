@@ -16,8 +16,8 @@ from swarm_dht.addresses import Bootnode
 from swarm_dht.bootnodes import answers
 from swarm_dht.libp2p import P2P, Multiaddr, P2PDaemonError, PeerID, remove_sockets
 
-_SECONDS = 1.5
-_START_SECONDS = 3.0
+_SECONDS = 4.0
+_START_SECONDS = 8.0
 _RETRY_SECONDS = 0.1
 _NOT_YET = "failed to find any peer in table"
 _ERRORS = (P2PDaemonError, OSError, EOFError, TimeoutError, ValueError)
@@ -25,7 +25,7 @@ log = get_logger("key")
 
 
 async def refuse_double(peer_id: str, bootnodes: Iterable[Bootnode]) -> None:
-    """Raises FatalError when another peer with `peer_id` answers in the swarm. Costs some 0.3 s, at most 1.5 s."""
+    """Raises FatalError when another peer with `peer_id` answers in the swarm. Costs some 0.3 s, a few on a busy host."""
     nodes = list(bootnodes)
     up = await asyncio.gather(*(answers(node.address) for node in nodes))
     listening = [node for node, answered in zip(nodes, up, strict=True) if answered]

@@ -33,8 +33,10 @@ class Remembered:
         try:
             with self._path.open("rb") as file:
                 lines = file.read(_MAX_BYTES).decode("ascii", "replace").splitlines()
+        except FileNotFoundError:  # a first start
+            return {}
         except OSError as error:
-            log.debug("no remembered peers", error=error.strerror)
+            log.warning("remembered peers not read", error=error.strerror)
             return {}
         found: dict[str, list[str]] = {}
         for line in lines:
