@@ -25,7 +25,7 @@ log = get_logger("key")
 
 
 async def refuse_double(peer_id: str, bootnodes: Iterable[Bootnode]) -> None:
-    """Raises FatalError when another peer with `peer_id` answers in the swarm. Costs some 0.3 s, a few on a busy host."""
+    """Raises FatalError when another peer with `peer_id` answers in the swarm. Costs some 0.3 s on an idle host."""
     nodes = list(bootnodes)
     up = await asyncio.gather(*(answers(node.address) for node in nodes))
     listening = [node for node, answered in zip(nodes, up, strict=True) if answered]
