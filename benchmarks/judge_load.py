@@ -125,6 +125,22 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and of all that descend from it and live."""
+    total = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        number = int(stat.parent.name)
+        if number == pid or int(fields[1]) == pid:
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            if number != pid:
+                total += cpu_seconds(number) - (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
 async def measure(judge: JudgeProcess, keys: list[PeerKey], rate: float, seconds: float) -> dict[str, Any]:
     """The whole measurement; memory is compared after the first fifth, when caches are filled."""
     assert judge.process is not None
@@ -135,9 +151,11 @@ async def measure(judge: JudgeProcess, keys: list[PeerKey], rate: float, seconds
             sizes.append(resident(judge.process.pid if judge.process else 0))
             await asyncio.sleep(1.0)
 
+    before = cpu_seconds(judge.process.pid)
     watching = asyncio.ensure_future(watch())
     await load.run(rate, seconds)
     watching.cancel()
+    cpu = cpu_seconds(judge.process.pid) - before
     taken = sorted(duration for _, duration in load.seconds)
     server_errors = sum(count for status, count in load.statuses.items() if not status.startswith(("2", "4")))
     warm = sizes[len(sizes) // 5]
@@ -150,6 +168,7 @@ async def measure(judge: JudgeProcess, keys: list[PeerKey], rate: float, seconds
         "max_ms": round(1000 * taken[-1], 1),
         "statuses": dict(load.statuses),
         "errors_5xx_or_none": server_errors,
+        "judge_cpu_ms_per_request": round(1000 * cpu / max(len(taken), 1), 2),
         "rss_mib_warm": round(warm / 2**20, 1),
         "rss_mib_end": round(sizes[-1] / 2**20, 1),
         "hostile_requests": len(load.hostile_at),
