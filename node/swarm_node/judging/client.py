@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json  # bounds the depth; json overruns the stack where a library raised Python's limit
 
 from swarm_core.client import ServiceClient
 from swarm_core.errors import Unavailable
@@ -119,8 +120,8 @@ def _json(answer: Any) -> Any:
     if len(answer.content) > _MAX_ANSWER_BYTES:
         raise Unavailable(f"the judge answered {len(answer.content)} bytes")
     try:
-        return answer.json()
-    except (ValueError, RecursionError) as error:
+        return from_json(answer.content)
+    except ValueError as error:
         raise Unavailable("the judge's answer is not JSON") from error
 
 
