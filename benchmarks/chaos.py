@@ -357,6 +357,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that namespaces and mounts are removed
     with tempfile.TemporaryDirectory() as name, daemons_below(Path(name)) as made, network() as net:
         chaos = Chaos(net, made, Path(name), options.seed)
         try:

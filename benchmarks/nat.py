@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that namespaces and mounts are removed
     with tempfile.TemporaryDirectory() as directory, daemons_below(Path(directory)) as made:
         report = measure(made, options.rounds)
     print(json.dumps(report) if options.json else json.dumps(report, indent=2))
