@@ -112,7 +112,7 @@ class ChainClient:
 
     async def owners(self, peer_ids: Sequence[str]) -> list[str | None]:
         """The account that owns each peer, None for peers nobody registered."""
-        answer = await self._read("getEoa(string[])", list(peer_ids))
+        answer = await self._read_each("getEoa(string[])", peer_ids)
         return [None if owner == _NO_ADDRESS else str(owner) for owner in answer]
 
     async def peers_of(self, account: str) -> list[str]:
@@ -122,7 +122,7 @@ class ChainClient:
 
     async def total_rewards(self, peer_ids: Sequence[str]) -> list[int]:
         """Sum of all rewards of each peer."""
-        return list(await self._read("getTotalRewards(string[])", list(peer_ids)))
+        return await self._read_each("getTotalRewards(string[])", peer_ids)
 
     async def has_reward(self, round_number: int, stage: int, peer_id: str) -> bool:
         """Whether the peer has a reward in this stage of this round."""
@@ -276,6 +276,13 @@ class ChainClient:
     async def _read(self, signature: str, *arguments: Any) -> Any:
         (value,) = await self._views((signature, *arguments))
         return value
+
+    async def _read_each(self, signature: str, asked: Sequence[str]) -> list[Any]:
+        """One result for each of `asked`. Raises WrongContract when there are more or fewer."""
+        answer = list(await self._read(signature, list(asked)))
+        if len(answer) != len(asked):
+            raise WrongContract(f"{signature} answered {len(answer)} of {len(asked)}: this is no coordinator of ours.")
+        return answer
 
     async def _views(self, *calls: tuple[Any, ...]) -> list[Any]:
         """The single result of each (signature, *arguments), all from one request."""

@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import eth_abi
 import httpx
 import pytest
 
 from swarm_chain.abi import selector
 from swarm_chain.client import ChainClient
-from swarm_chain.errors import ContractError, RpcRefused, WrongChain
+from swarm_chain.errors import ContractError, RpcRefused, WrongChain, WrongContract
 from swarm_chain.rpc import Rpc
 from swarm_chain.settings import ChainSettings
 from swarm_core.errors import Unavailable
@@ -208,6 +209,16 @@ async def test_results_of_another_kind_are_outages_to_every_reader(result: Any) 
         if result is not None:
             with pytest.raises(Unavailable):
                 await client.block_hash(1)
+
+
+async def test_fewer_answers_than_questions_are_no_coordinator_of_ours() -> None:
+    for signature, kind in (("owners", "address[]"), ("total_rewards", "int256[]")):
+        result = "0x" + eth_abi.encode([kind], [[]]).hex()
+        transport = rpc_of(lambda host, method, r=result: None if method == "eth_chainId" else {"result": r})[0]
+        settings = ChainSettings(chain_id=5, coordinator="0x" + "1" * 40)
+        async with ChainClient(settings, transport=transport._http._transport) as client:
+            with pytest.raises(WrongContract):
+                await getattr(client, signature)(["Qm"])
 
 
 async def test_probes_ask_for_chain_id_and_block_only_and_show_no_key() -> None:
