@@ -1,8 +1,8 @@
 """Keeps p2pd alive: starts generations, watches the current one, replaces a lost one, redoes what was in flight.
 
-Signs of loss: p2pd's exit, the end of a control task, two identify probes in a row without an answer (a hung or
-starved p2pd), or that somebody gave it up (`replace`: it answers, and reaches nobody). The old process is killed and
-waited for before the next starts: two p2pds would share the port.
+Signs of loss: p2pd's exit, the end of a control task, two identify probes in a row without an answer (a stopped or
+hung p2pd; one that is at work on a busy machine gets more), or that somebody gave it up (`replace`: it answers, and
+reaches nobody). The old process is killed and waited for before the next starts: two p2pds would share the port.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from swarm_core.log import get_logger
 from swarm_core.runner import Service
 from swarm_dht.backoff import Backoff
 from swarm_dht.generation import CALL_ERRORS, Generation
+from swarm_dht.vitality import look, starved
 
 T = TypeVar("T")
 Start = Callable[[int], Awaitable[Generation]]
 _PROBE_EVERY_SECONDS = 0.5
 _PROBE_SECONDS = 1.0
 _PROBES_LOST = 2
+_PROBES_LOST_AT_WORK = 8
 _SETTLED_SECONDS = 30.0  # a generation that lived this long starts the back-off anew
 _MANY_REBUILDS = 5
 _WINDOW_SECONDS = 60.0
@@ -153,15 +155,16 @@ class Supervisor:
                 end.cancel()
 
     async def _probe(self, generation: Generation) -> str:
-        missed = 0
-        while missed < _PROBES_LOST:
-            began = time.monotonic()
+        missed, allowed = 0, _PROBES_LOST
+        while missed < allowed:
+            began, before = time.monotonic(), look(generation.pid)
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
                     self.listen = await generation.identify()
                 missed = 0
             except CALL_ERRORS:
                 missed += 1
+                allowed = _PROBES_LOST_AT_WORK if starved(before, look(generation.pid)) else _PROBES_LOST
                 if time.monotonic() - began > 2 * _PROBE_SECONDS:
                     missed = 0  # we stood still ourselves: that says nothing about p2pd
             if not missed:

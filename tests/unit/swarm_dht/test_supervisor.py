@@ -15,6 +15,7 @@ from swarm_dht import supervisor as module
 from swarm_dht.generation import Generation
 from swarm_dht.libp2p import P2PDaemonError
 from swarm_dht.supervisor import Supervisor
+from swarm_dht.vitality import Vitality
 
 
 class FakeGeneration:
@@ -25,6 +26,7 @@ class FakeGeneration:
         self.lost = asyncio.Event()
         self.started = asyncio.get_running_loop().time()
         self.peer_id = "self"
+        self.pid = 0  # of no process: one that does no work
         self.death = asyncio.Event()
         self.answering = True
         self.killed = False
@@ -157,6 +159,25 @@ async def test_a_hung_p2pd_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
         factory.made[0].answering = False
         await _until(lambda: supervisor.number == 2)
         assert factory.made[0].killed
+
+
+async def test_a_p2pd_at_work_on_a_busy_machine_gets_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(module, "_PROBE_EVERY_SECONDS", 0.01)
+    looks: list[int] = []
+
+    def look(pid: int) -> Vitality:
+        looks.append(pid)
+        return Vitality("S", len(looks))  # more ticks at every look
+
+    monkeypatch.setattr(module, "look", look)
+    factory = Factory()
+    async with _running(factory) as (supervisor, _):
+        await _until(lambda: supervisor.listen == ["/ip4/127.0.0.1/tcp/1"])
+        factory.made[0].answering = False
+        await _until(lambda: len(looks) >= 2 * module._PROBES_LOST + 4)
+        assert supervisor.number == 1, "not replaced after as many probes as a hung one"
+        await _until(lambda: supervisor.number == 2)  # but not for ever
 
 
 async def test_many_rebuilds_are_slowed_down_and_said() -> None:
