@@ -16,7 +16,7 @@ IN_TOOLS := tests/integration/swarm_chain/test_build.py
 
 .PHONY: help venv check test unit interfaces integration tools images e2e lock up down logs mutation
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 venv: $(STAMP) ## .venv from the hashed development lock, with the project in it
 $(STAMP): locks/dev.txt pyproject.toml scripts/install-lock
