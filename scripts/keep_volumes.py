@@ -26,7 +26,7 @@ from typing import Any
 
 VOLUMES = (
     "api-token", "bootnode-keys", "chain-state", "deployment", "keys",
-    "login-state", "peer-keys", "peer-state", "role-keys", "state",
+    "judge-keys", "judge-state", "login-state", "peer-keys", "peer-state", "role-keys", "state",
 )  # fmt: skip
 CHECKPOINT = re.compile(r"(?P<home>.*checkpoints/[0-9a-f]+)/(?P<name>round-\d{12}-\d{4})(/.*)?")
 CHAIN_COPY = re.compile(r"chain-state/(state\.json\.gz\..+|\.new)")  # older copies, and one that was being written

@@ -1,27 +1,19 @@
 """Without a bootnode the node trains alone, says so, and joins when the bootnode is back; without the RPC training goes
 on and no reward is lost.
 
-The tests go on with the stack of `test_swarm.py` and end it.
+The tests go on with the stack of `test_swarm.py`; `test_swarm_secrets.py` ends it.
 """
 
 from __future__ import annotations
 
 import time
 import urllib.request
-from collections.abc import Iterator
 
-import pytest
 from tests.e2e.stack import Stack, wait_until
 from tests.e2e.test_swarm import delivered_everything
 
 JOIN_SECONDS = 30
 OUTAGE_SECONDS = 120
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _last(auto: Stack) -> Iterator[None]:
-    yield
-    auto.down()
 
 
 def test_alone_without_a_bootnode_and_back(auto: Stack) -> None:

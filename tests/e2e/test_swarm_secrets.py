@@ -1,10 +1,22 @@
-"""Last of all: no secret of the stack stands in anything that the run produced."""
+"""No secret of the stack stands in anything that the tests before this one made it produce.
+
+Goes on with the stack of `test_swarm_outages.py` and ends it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from tests.e2e.secrets import find_secrets, secrets_of, sources_of
 from tests.e2e.stack import Stack
 from tests.support.secret_scan import Finding, scan
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _last(auto: Stack) -> Iterator[None]:
+    yield
+    auto.down()
 
 
 def test_no_secret_stands_in_what_the_run_produced(auto: Stack) -> None:
