@@ -21,10 +21,12 @@ WORK = ROOT / "build" / "mutation"
 LEAST = 0.80
 SECONDS = 1500
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
-PACKAGES = ("services/swarm_core", "services/swarm_chain", "node/swarm_node", "login-proxy/login_proxy")
+PACKAGES = (
+    "services/swarm_core", "services/swarm_chain", "services/swarm_gym", "node/swarm_node", "login-proxy/login_proxy",
+)  # fmt: skip
 # module -> its tests, all below tests/unit; they need no conftest above their own directory
 TARGETS = {
-    "swarm_core/records.py": ("swarm_core/test_records.py",),
+    "swarm_core/records.py": ("swarm_core/test_records.py", "swarm_core/test_records_sampling.py"),
     "swarm_node/sampler.py": ("swarm_node/test_sampler.py",),
     "swarm_node/advantages.py": ("swarm_node/test_advantages.py",),
 }

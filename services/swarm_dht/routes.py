@@ -25,7 +25,7 @@ from swarm_dht.shelf import Shelf
 from swarm_dht.signed import seal, unseal
 from swarm_dht.supervisor import Supervisor
 from swarm_dht.transport import SwarmTransport
-from swarm_dht.wire import BATCH, NONE, NOTHING, SAME, SIGNED, VERSION, FetchReply, FetchRequest, mark_of, pack
+from swarm_dht.wire import BATCH, BUSY, NONE, NOTHING, SAME, SIGNED, VERSION, FetchReply, FetchRequest, mark_of, pack
 
 _MAX_ROUTES = 256
 _MAX_CACHED = 32
@@ -107,6 +107,7 @@ class GuestRoutes:
             return FetchReply(BATCH, reply.age, self._cached[author][1]).encode(VERSION)
         if reply.kind == NONE:
             self._routes.pop(author, None)
+        if reply.kind in (NONE, BUSY):  # a host that has no time for us says nothing of its guest
             return reply.encode(VERSION)
         raise RecordError("bad_reply", f"kind {reply.kind} for a guest")
 

@@ -60,13 +60,15 @@ class Chain:
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     directory = tmp_path_factory.mktemp("chain")
-    (directory / "keys").mkdir()
+    for name in ("keys", "judge-keys"):
+        (directory / name).mkdir()
     with anvil() as rpc_url:
         settings = DeploySettings(
             rpc_url=rpc_url,
             chain_id=CHAIN_ID,
             deployment_file=directory / "deployment.json",
             role_keys_dir=directory / "keys",
+            judge_keys_dir=directory / "judge-keys",
         )
         asyncio.run(_prepare(settings))
         yield Chain(rpc_url, settings.deployment_file)

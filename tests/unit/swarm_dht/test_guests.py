@@ -19,7 +19,7 @@ from swarm_dht.guests import MAX_GUEST_BYTES, Guests
 from swarm_dht.reach import NO, UNKNOWN, YES, Reach, dial_back
 from swarm_dht.routes import GuestRoutes
 from swarm_dht.signed import seal, unseal
-from swarm_dht.wire import BATCH, NONE, SAME, SIGNED, FetchReply, FetchRequest, mark_of, pack
+from swarm_dht.wire import BATCH, BUSY, NONE, SAME, SIGNED, FetchReply, FetchRequest, mark_of, pack
 
 NOW = 1_795_000_000.0
 SWARM = "53855"
@@ -149,6 +149,8 @@ async def test_guests_that_an_answer_names_are_asked_through_their_host(keys: li
     assert found.peers() == ["QmHost", author]
     reply = FetchReply.decode(await found.fetch(author, 1.0))
     assert (reply.kind, reply.age, reply.data) == (BATCH, 2.0, batch_bytes())
+    direct.answers["QmHost", author] = FetchReply(BUSY).encode(2)  # no fault of the guest's, and the way stays known
+    assert FetchReply.decode(await found.fetch(author, 1.0)).kind == BUSY
     direct.answers["QmHost", author] = FetchReply(SAME, 9.0).encode(2)
     reply = FetchReply.decode(await found.fetch(author, 1.0))
     assert (reply.age, reply.data) == (9.0, batch_bytes())
