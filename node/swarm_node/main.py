@@ -216,7 +216,7 @@ async def _scorers(service: Service) -> ScorerPool:
     """Processes that score the texts of strangers and may be killed for it. Raises Unavailable."""
     from swarm_gym.pool import ScorerPool
 
-    pool = ScorerPool()
+    pool = ScorerPool(workers=1)  # a text takes a millisecond
     service.on_close("scorers", pool.close)
     await pool.start()
     service.spawn("scorers", _watch(service, pool))

@@ -76,14 +76,22 @@ class _Lane:
         self._zygote = zygote
         self._size = size
         self._seconds = seconds
+        self._made = 0
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
 
-    async def start(self) -> None:
-        for _ in range(self._size):
-            self._idle.put_nowait(await self._zygote.fork())
+    async def _grow(self) -> None:
+        """One more worker if none is idle: each costs memory, and some lanes are never used."""
+        if self._idle.empty() and self._made < self._size:
+            self._made += 1
+            try:
+                self._idle.put_nowait(await self._zygote.fork())
+            except BaseException:
+                self._made -= 1
+                raise
 
     async def ask(self, request: Any) -> Any:
         """The worker's answer. Raises TextTooHard when it had to be killed, Unavailable when none is free in time."""
+        await self._grow()
         try:
             async with asyncio.timeout(_QUEUE_SECONDS):
                 worker = await self._idle.get()
@@ -231,11 +239,8 @@ class ScorerPool:
         self.quarantined = 0
 
     async def start(self) -> None:
-        """Import reasoning-gym and fork the workers; some seconds. Raises Unavailable."""
+        """Import reasoning-gym, some seconds; workers are forked as they are needed. Raises Unavailable."""
         await self._zygote.start()
-        await self._fast.start()
-        await self._slow.start()
-        await self._maker.start()
 
     async def run(self) -> None:
         """Until the zygote ends; raises Unavailable then, which ends the service with a truthful exit code."""
