@@ -174,7 +174,8 @@ def test_a_killed_process_comes_back_as_it_was(auto: Stack, service: str) -> Non
 
     auto.kill_main(service)
     wait_until("restarted", RESTART_SECONDS, lambda: auto.restarts().get(service, 0) == before[service] + 1)
-    assert auto.container(service).attrs["State"]["StartedAt"] != started
+    # the engine counts a restart before it has started the container
+    wait_until("started", RESTART_SECONDS, lambda: auto.container(service).attrs["State"]["StartedAt"] != started)
     wait_until("every socket answers", RESTART_SECONDS, lambda: answering(auto))
     rounds_then = {name: len(auto.history(what)) for name, what in WORKERS.items()}
     wait_until(
