@@ -13,8 +13,12 @@ PYTEST = $(PY) -m pytest --junitxml $(REPORTS)/$@.xml
 TOOLS_IMAGE := rl-swarm/tools:local
 # tests that need Node
 IN_TOOLS := tests/integration/swarm_chain/test_build.py
+# integration tests of 15 s to two minutes a file: `make long`, so that `make test` stays below ten minutes
+LONG := $(addprefix tests/integration/,benchmarks/test_gpu.py login_proxy/test_outbox.py login_proxy/test_restore.py \
+    login_proxy/test_situations.py swarm_judge/test_seasons.py swarm_node/test_choices_followed.py \
+    swarm_node/test_hub_push.py swarm_node/test_resume.py)
 
-.PHONY: help venv check test unit interfaces integration tools images e2e lock up down logs mutation
+.PHONY: help venv check test unit interfaces integration long tools images e2e lock up down logs mutation
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
@@ -39,7 +43,9 @@ unit: $(STAMP)
 interfaces: $(STAMP)
 	$(PYTEST) tests/interfaces
 integration: $(STAMP)
-	$(PYTEST) tests/integration $(addprefix --ignore=,$(IN_TOOLS))
+	$(PYTEST) tests/integration $(addprefix --ignore=,$(IN_TOOLS) $(LONG))
+long: $(STAMP) ## the integration tests that take long: faults, kills, moves, a Hub's outage
+	$(PYTEST) $(LONG)
 tools: ## tests that need Node, in an image that has it
 	docker build -q -f Dockerfile.cpu --target tools -t $(TOOLS_IMAGE) .
 	mkdir -p $(REPORTS)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-TIERS = ("unit", "interfaces", "integration", "tools", "e2e")
+TIERS = ("unit", "interfaces", "integration", "tools", "long", "e2e")
 
 
 def main(folder: Path) -> None:
