@@ -1,10 +1,15 @@
-"""What a good proof leads to, for each purpose, and how a bad one is told. Works with the passkey and wallet routes."""
+"""How each step of a proof begins, what a good one leads to, for each purpose, and how a bad one is told.
+
+Works with the passkey and wallet routes.
+"""
 
 from __future__ import annotations
 
 import secrets
 from http import HTTPStatus
+from typing import Annotated, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from login_proxy.access.audit import Event
@@ -32,26 +37,34 @@ _REFUSED: dict[Purpose, Event] = {
 }
 
 
+class StepBody(BaseModel):
+    """What a script sends in a step of a proof; a claim brings the setup token."""
+
+    model_config = ConfigDict(strict=True)
+    token: Annotated[str, Field(max_length=128)] = ""
+
+
+B = TypeVar("B", bound=StepBody)
+
+
 class Outcomes:
-    """Ends a proof."""
+    """Begins and ends a proof."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._node = site.node
 
-    def held_up(self, visit: Visit, purpose: Purpose) -> Response | None:
-        """429 when too many proofs came from this address."""
+    async def opened(self, visit: Visit, purpose: Purpose, model: type[B]) -> B | Response:
+        """The body of a step; the refusal when there were too many, it is malformed, or a claim lacks the token."""
         limit: Limit = "claim" if purpose == "claim" else "proof"
-        wait = self._node.limits.wait(limit, visit.address)
-        if wait == 0.0:
-            return None
-        return refuse(HTTPStatus.TOO_MANY_REQUESTS, texts.TOO_MANY.format(seconds=round(wait) + 1))
-
-    def wrong_token(self, visit: Visit, purpose: Purpose, token: str) -> Response | None:
-        """403 when a claim does not bring the setup token."""
-        if purpose != "claim" or (not self._site.open_to_read and self._node.setup_token.matches(token)):
-            return None
-        return self.refused(visit, purpose, texts.CLAIM_REFUSED, "wrong setup token")
+        if (wait := self._node.limits.wait(limit, visit.address)) > 0:
+            return refuse(HTTPStatus.TOO_MANY_REQUESTS, texts.TOO_MANY.format(seconds=round(wait) + 1))
+        body = await visit.json(model)
+        if body is None:
+            return refuse(HTTPStatus.BAD_REQUEST, texts.BAD_FORM)
+        if purpose == "claim" and (self._site.open_to_read or not self._node.setup_token.matches(body.token)):
+            return self.refused(visit, purpose, texts.CLAIM_REFUSED, "wrong setup token")
+        return body
 
     def refused(self, visit: Visit, purpose: Purpose, sentence: str, why: str) -> Response:
         """403, told to the audit log."""

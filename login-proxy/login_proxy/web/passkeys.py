@@ -6,35 +6,24 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from login_proxy.access import passkeys
 from login_proxy.access.methods import Method
 from login_proxy.access.tickets import MAX_TICKET_CHARS, BadTicket, Purpose
 from login_proxy.texts import access as texts
-from login_proxy.web.outcomes import PLACES, Outcomes
+from login_proxy.web.outcomes import PLACES, Outcomes, StepBody
 from login_proxy.web.routes import Route
 from login_proxy.web.site import Site, refuse
 from login_proxy.web.visit import Visit
 
-_Token = Annotated[str, Field(max_length=128)]
 
-
-class OptionsBody(BaseModel):
-    """Ask for a challenge; a claim brings the setup token."""
-
-    model_config = ConfigDict(strict=True)
-    token: _Token = ""
-
-
-class PasskeyBody(BaseModel):
+class PasskeyBody(StepBody):
     """The authenticator's answer to a challenge."""
 
-    model_config = ConfigDict(strict=True)
     ticket: Annotated[str, Field(max_length=MAX_TICKET_CHARS)]
     credential: dict[str, Any]
-    token: _Token = ""
     label: Annotated[str, Field(max_length=256)] = ""
 
 
@@ -52,23 +41,19 @@ class PasskeyRoutes:
             route
             for purpose, (base, access) in PLACES.items()
             for route in (
-                Route("POST", f"{base}/passkey/options", access, partial(self.offer, purpose), body=OptionsBody),
+                Route("POST", f"{base}/passkey/options", access, partial(self.offer, purpose), body=StepBody),
                 Route("POST", f"{base}/passkey", access, partial(self.answer, purpose), body=PasskeyBody),
             )
         ]
 
     async def offer(self, purpose: Purpose, visit: Visit) -> Response:
         """A challenge, if passkeys work under this origin."""
-        if (held_up := self._outcomes.held_up(visit, purpose)) is not None:
-            return held_up
+        body = await self._outcomes.opened(visit, purpose, StepBody)
+        if isinstance(body, Response):
+            return body
         here = self._site.offer(visit)
         if not here.passkey:
             return refuse(HTTPStatus.BAD_REQUEST, here.passkey_reason)
-        body = await visit.json(OptionsBody)
-        if body is None:
-            return refuse(HTTPStatus.BAD_REQUEST, texts.BAD_FORM)
-        if (refusal := self._outcomes.wrong_token(visit, purpose, body.token)) is not None:
-            return refusal
         if purpose in ("login", "confirm"):
             ticket = self._node.tickets.issue(purpose, visit.origin)
             options = passkeys.request_options(ticket, here.rp_id)
@@ -79,13 +64,9 @@ class PasskeyRoutes:
 
     async def answer(self, purpose: Purpose, visit: Visit) -> Response:
         """Check what the authenticator says, and act on it."""
-        if (held_up := self._outcomes.held_up(visit, purpose)) is not None:
-            return held_up
-        body = await visit.json(PasskeyBody)
-        if body is None:
-            return refuse(HTTPStatus.BAD_REQUEST, texts.BAD_FORM)
-        if (refusal := self._outcomes.wrong_token(visit, purpose, body.token)) is not None:
-            return refusal
+        body = await self._outcomes.opened(visit, purpose, PasskeyBody)
+        if isinstance(body, Response):
+            return body
         rp_id = self._site.offer(visit).rp_id
         try:
             ticket = self._node.tickets.check(body.ticket, purpose, visit.origin)

@@ -6,36 +6,30 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from login_proxy.access import wallets
 from login_proxy.access.methods import NewMethod
 from login_proxy.access.tickets import MAX_TICKET_CHARS, BadTicket, Purpose
 from login_proxy.texts import access as texts
-from login_proxy.web.outcomes import PLACES, Outcomes
+from login_proxy.web.outcomes import PLACES, Outcomes, StepBody
 from login_proxy.web.routes import Route
 from login_proxy.web.site import Site, refuse
 from login_proxy.web.visit import Visit
 
-_Token = Annotated[str, Field(max_length=128)]
 
-
-class AddressBody(BaseModel):
+class AddressBody(StepBody):
     """Ask for a message to sign; a claim brings the setup token."""
 
-    model_config = ConfigDict(strict=True)
     address: Annotated[str, Field(max_length=64)]
-    token: _Token = ""
 
 
-class SignatureBody(BaseModel):
+class SignatureBody(StepBody):
     """The signature of the message that belongs to the ticket."""
 
-    model_config = ConfigDict(strict=True)
     ticket: Annotated[str, Field(max_length=MAX_TICKET_CHARS)]
     signature: Annotated[str, Field(max_length=256)]
-    token: _Token = ""
 
 
 class WalletRoutes:
@@ -58,13 +52,9 @@ class WalletRoutes:
 
     async def offer(self, purpose: Purpose, visit: Visit) -> Response:
         """The message to sign. Whether the wallet may sign in is not told before it signed."""
-        if (held_up := self._outcomes.held_up(visit, purpose)) is not None:
-            return held_up
-        body = await visit.json(AddressBody)
-        if body is None:
-            return refuse(HTTPStatus.BAD_REQUEST, texts.BAD_FORM)
-        if (refusal := self._outcomes.wrong_token(visit, purpose, body.token)) is not None:
-            return refusal
+        body = await self._outcomes.opened(visit, purpose, AddressBody)
+        if isinstance(body, Response):
+            return body
         try:
             address = wallets.checked_address(body.address)
         except wallets.BadWallet:
@@ -74,13 +64,9 @@ class WalletRoutes:
 
     async def answer(self, purpose: Purpose, visit: Visit) -> Response:
         """Check the signature, and act on it."""
-        if (held_up := self._outcomes.held_up(visit, purpose)) is not None:
-            return held_up
-        body = await visit.json(SignatureBody)
-        if body is None:
-            return refuse(HTTPStatus.BAD_REQUEST, texts.BAD_FORM)
-        if (refusal := self._outcomes.wrong_token(visit, purpose, body.token)) is not None:
-            return refusal
+        body = await self._outcomes.opened(visit, purpose, SignatureBody)
+        if isinstance(body, Response):
+            return body
         try:
             ticket = self._node.tickets.check(body.ticket, purpose, visit.origin)
             address = wallets.check_signature(ticket, self._chain_id(), body.signature)
