@@ -1,3 +1,3 @@
 .PHONY: chaos-outbox
 chaos-outbox: $(STAMP) ## 500 intents over a faulty RPC with kills and a rival, 3,000 drained; one JSON object last
-	$(PY) benchmarks/chaos_outbox.py --json
+	$(PY) -m benchmarks.chaos_outbox --json

@@ -7,8 +7,10 @@ taken before anything is signed.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from urllib.parse import urlsplit
 
+from login_proxy.access import plain_http
 from login_proxy.access.certificate import ensure_certificate
 from login_proxy.access.guards import Guards
 from login_proxy.access.proxied import TrustedProxy
@@ -88,7 +90,7 @@ def _serve_page(service: Service, node: LoginNode) -> None:
     guards = Guards(app, settings.https_origins(), node.limits, addresses=settings.public_url is None)
     serve_tcp(
         service, guards, _ANY_ADDRESS, settings.https_port, "SWARM_HTTPS_PORT", limit_concurrency=_MAX_CONNECTIONS,
-        ssl_certfile=str(certificate.chain), ssl_keyfile=str(certificate.key),
+        ssl_context_factory=partial(plain_http.context, certificate),
     )  # fmt: skip
     log.info("page over TLS", port=settings.https_published_port, certificate_sha256=certificate.fingerprint)
 
