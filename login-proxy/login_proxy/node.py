@@ -50,7 +50,7 @@ class LoginNode:
         self.access = access
         self.client = client
         self.keystore = Keystore.of(settings)
-        self.vault = Vault(settings.keys_dir, settings.state_dir, self.keystore)
+        self.vault = Vault.of(settings, self.keystore)
         self.peers = Peers(settings.run_dir, settings.node_name, store)
         self.writer = Writer(settings, store, client, self.peers, settings.fee_cap)
         self.sessions = Sessions(access)

@@ -47,6 +47,7 @@ class LoginSettings(ChainSettings):
     )
     node_name: str = Field("main", pattern=r"^[a-z0-9-]{1,32}$", description="Label of this node in logs and metrics.")
     keys_dir: Path = Field(Path("/keys"), description="Volume of keys; the account lives in its folder `account`.")
+    peer_keys_dir: Path = Field(Path("/peer-keys"), description="Volume of the extra peers' keys, for backups.")
     state_dir: Path = Field(Path("/state"), description="Outbox, sessions, setup token and unlock secret.")
     api_token_file: Path = Field(
         Path("/run/api-token/token"), description="Bearer token of the worker API; made at first start, then kept."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from swarm_core.runner import Service, run
 from swarm_core.settings import SwarmSettings, inherited_environment
 
 _MAX_SLOTS = 64
+_KEYS_GROUP = 2001  # of the login service, which backs the keys up (scripts/image-layout)
 _CHILD_STOP_SECONDS = 7.0
 log = get_logger("peer")
 
@@ -51,11 +53,22 @@ async def start(service: Service, settings: PeerSettings) -> None:
     for name, directory in directories.items():
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         environment[name] = str(directory)
+    for directory in (settings.peer_keys_dir, directories["SWARM_KEY_DIR"]):
+        _open_to_backups(directory)
     environment["SWARM_NODE_NAME"] = f"peer-{slot}"
     _link_for_healthcheck(directories["SWARM_RUN_DIR"])
     log.info("slot taken", slot=slot)
     for program in ("swarm-dht", "swarm-node"):
         service.spawn(program, _child(service, program, environment))
+
+
+def _open_to_backups(directory: Path) -> None:
+    """Let the group of keys read and restore what is in `directory`; earlier versions kept it to the owner."""
+    if directory.stat().st_uid != os.getuid():
+        return  # made by a restore, which did the same
+    if _KEYS_GROUP in os.getgroups():
+        os.chown(directory, -1, _KEYS_GROUP)
+    directory.chmod(0o2770)
 
 
 def _link_for_healthcheck(run_dir: Path) -> None:

@@ -66,7 +66,7 @@ def test_keys_are_mounted_only_where_they_are_used() -> None:
     assert holders("keys") == {"dht", "login-proxy"}
     assert holders("role-keys") == {"deployer", "round-keeper"}
     assert holders("login-state") == {"login-proxy"}
-    assert holders("peer-keys") == {"peer"}
+    assert holders("peer-keys") == {"peer", "login-proxy"}
     assert holders("bootnode-keys") == {"bootnode"}
     assert holders("api-token") == {"login-proxy", "node", "peer"}
     declared = set(COMPOSE["volumes"])

@@ -1,1 +1,1 @@
-"""Backup, restore and move of a node's identity: its peer key and its account."""
+"""Backup, restore and move of a node's identity: its peer keys and its account."""

@@ -1,4 +1,4 @@
-"""The backup's format: one short text that holds peer key and account key, encrypted under a passphrase.
+"""The backup's format: one text that holds peer keys and account key, encrypted under a passphrase.
 
     -----BEGIN RL SWARM IDENTITY-----
     base64 of: magic | length of the header (u32) | header (JSON) | nonce (12 bytes) | ciphertext
@@ -6,7 +6,8 @@
 
 The key comes from the passphrase by argon2id (RFC 9106, second recommended parameters), the cipher is ChaCha20-Poly1305
 (RFC 8439) with everything before the nonce as associated data: a header that was changed does not open. The header can
-be read without the passphrase. What it asks of argon2id is bounded before any work is done. Left out on purpose:
+be read without the passphrase. What it asks of argon2id is bounded before any work is done. Extra peers of the same
+account are in it by their slots; earlier versions, whose backups have none, read the rest. Left out on purpose:
 sessions, passkeys, tokens, and the outbox, which must not replay on another machine.
 """
 
@@ -18,7 +19,8 @@ import json
 import secrets
 import struct
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from argon2.low_level import Type, hash_secret_raw
@@ -30,7 +32,8 @@ from swarm_core.errors import SwarmError
 from swarm_core.identity import KeyFormatError, parse_key
 
 BEGIN, END = "-----BEGIN RL SWARM IDENTITY-----", "-----END RL SWARM IDENTITY-----"
-MAX_TEXT_BYTES = 12 * 1024
+MAX_EXTRA_PEERS = 64
+MAX_TEXT_BYTES = 192 * 1024  # the node and 64 extra peers with RSA keys need 147 KiB
 MIN_PASSPHRASE, MAX_PASSPHRASE = 10, 1024
 _MAGIC = b"RLSWARM-IDENTITY\x00\x01"
 _NONCE_BYTES, _SALT_BYTES, _KEY_BYTES = 12, 16, 32
@@ -45,15 +48,24 @@ class BundleError(SwarmError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes a node itself: `peer_key` (libp2p protobuf) and `account_key` (32 bytes); each may be absent."""
+    """What makes a node itself: `peer_key` (libp2p protobuf) and `account_key` (32 bytes); each may be absent.
+
+    `extra_keys`: slot -> key of the extra peers under the same account.
+    """
 
     peer_key: bytes | None
     account_key: bytes | None
+    extra_keys: Mapping[int, bytes] = field(default_factory=dict)
 
     @property
     def peer_id(self) -> str | None:
         """Id of the peer key. Raises KeyFormatError."""
         return parse_key(self.peer_key).peer_id if self.peer_key is not None else None
+
+    @property
+    def extra_peers(self) -> dict[int, str]:
+        """slot -> peer id of the extra peers. Raises KeyFormatError."""
+        return {slot: parse_key(key).peer_id for slot, key in self.extra_keys.items()}
 
     @property
     def account(self) -> str | None:
@@ -73,6 +85,7 @@ class Header:
     account: str | None
     chain_id: int
     contract: str
+    extra_peers: dict[int, str] = field(default_factory=dict)
 
 
 def seal(identity: Identity, passphrase: str, chain_id: int, contract: str) -> str:
@@ -82,6 +95,7 @@ def seal(identity: Identity, passphrase: str, chain_id: int, contract: str) -> s
     header = {
         "version": 1, "created_at": int(time.time()), "peer_id": identity.peer_id, "account": identity.account,
         "chain_id": chain_id, "contract": contract,
+        "extra_peers": {str(slot): peer for slot, peer in identity.extra_peers.items()},
         "kdf": {"name": "argon2id", "memory_kib": _MEMORY_KIB, "passes": _PASSES, "lanes": _LANES, "salt": salt.hex()},
         "cipher": "chacha20-poly1305",
     }  # fmt: skip
@@ -90,6 +104,7 @@ def seal(identity: Identity, passphrase: str, chain_id: int, contract: str) -> s
     keys = {
         "peer_key": base64.b64encode(identity.peer_key).decode() if identity.peer_key is not None else None,
         "account_key": identity.account_key.hex() if identity.account_key is not None else None,
+        "extra_keys": {str(slot): base64.b64encode(key).decode() for slot, key in identity.extra_keys.items()},
     }
     nonce = secrets.token_bytes(_NONCE_BYTES)
     cipher = ChaCha20Poly1305(_key(passphrase, salt, _MEMORY_KIB, _PASSES, _LANES))
@@ -105,9 +120,9 @@ def describe(text: str) -> Header:
     try:
         return Header(
             int(header["created_at"]), _text(header["peer_id"]), _text(header["account"]), int(header["chain_id"]),
-            str(header["contract"]),
+            str(header["contract"]), {int(slot): str(peer) for slot, peer in header.get("extra_peers", {}).items()},
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError("The backup is damaged: its header is incomplete.") from error
 
 
@@ -122,10 +137,11 @@ def unseal(text: str, passphrase: str) -> Identity:
         identity = Identity(
             base64.b64decode(peer, validate=True) if peer is not None else None,
             bytes.fromhex(account) if account is not None else None,
+            {int(slot): base64.b64decode(key, validate=True) for slot, key in keys.get("extra_keys", {}).items()},
         )
     except InvalidTag as error:
         raise BundleError("The passphrase is wrong, or the backup was damaged.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError("The backup is damaged inside.") from error
     return checked(identity)
 
@@ -164,6 +180,11 @@ def checked(identity: Identity) -> Identity:
     try:
         if identity.peer_id is None and identity.account is None:
             raise BundleError("The backup holds no key.")
+        if not all(1 <= slot <= MAX_EXTRA_PEERS for slot in identity.extra_keys):
+            raise BundleError("The backup names an extra peer that cannot be.")
+        peers = [identity.peer_id, *identity.extra_peers.values()]
+        if len(set(peers)) != len(peers):
+            raise BundleError("The backup holds one peer twice.")
     except KeyFormatError as error:
         raise BundleError(f"The peer key is unusable: {error}.") from error
     except (ValueError, TypeError) as error:

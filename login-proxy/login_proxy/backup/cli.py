@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from login_proxy.backup.bundle import BEGIN, MAX_TEXT_BYTES, BundleError, Identity, describe, read_text, seal
+from login_proxy.backup.bundle import BEGIN, MAX_TEXT_BYTES, BundleError, describe, read_text, seal
 from login_proxy.backup.vault import Vault
 from login_proxy.keystore import Keystore
 from login_proxy.settings import LoginSettings
@@ -34,14 +34,14 @@ def main() -> None:
     try:
         settings = load(LoginSettings, probe=False)
         keystore = Keystore.of(settings)
-        vault = Vault(settings.keys_dir, settings.state_dir, keystore)
+        vault = Vault.of(settings, keystore)
         if options.command == "export":
             export(settings, vault, options)
         elif options.command == "inspect":
             inspect(_text(options.file), options.passphrase_file)
         else:
             with keystore.lock():
-                restore(vault, _text(options.file), options.passphrase_file, force=options.yes)
+                restore(vault, _present(keystore), _text(options.file), options.passphrase_file, force=options.yes)
     except FatalError as error:
         log.error(str(error))
         sys.exit(error.exit_code)
@@ -63,7 +63,7 @@ def export(settings: LoginSettings, vault: Vault, options: argparse.Namespace) -
     else:
         Path(options.file).write_text(text)
     vault.note_backup(identity)
-    log.info("identity exported", peer=identity.peer_id, account=identity.account)
+    log.info("identity exported", peer=identity.peer_id, account=identity.account, extra_peers=len(identity.extra_keys))
     if options.move:
         vault.mark_moved(True)
         log.warning("this identity is marked as moved: the login service signs nothing any more")
@@ -78,26 +78,33 @@ def inspect(text: str, passphrase_file: str | None) -> None:
     told = asdict(describe(text))
     if passphrase_file is not None:
         identity = read_text(text, _passphrase(passphrase_file))
-        told |= {"peer_id": identity.peer_id, "account": identity.account, "opens": True}
+        told |= {
+            "peer_id": identity.peer_id, "account": identity.account, "extra_peers": identity.extra_peers,
+            "opens": True,
+        }  # fmt: skip
     sys.stdout.write(json.dumps(told, indent=2) + "\n")
 
 
-def restore(vault: Vault, text: str, passphrase_file: str | None, *, force: bool) -> None:
-    """Put the backup's identity into the place of the present one, after showing both."""
+def restore(vault: Vault, account: str | None, text: str, passphrase_file: str | None, *, force: bool) -> None:
+    """Put the backup's identity into the place of the present one, after showing both. `account`: the present one's."""
     identity = read_text(text, _passphrase(passphrase_file) if BEGIN in text else "")
-    present = _present(vault)
-    log.info("to be restored", peer=identity.peer_id, account=identity.account)
-    if present is not None:
-        log.info("to be replaced", peer=present.peer_id, account=present.account)
+    log.info("to be restored", peer=identity.peer_id, account=identity.account, extra_peers=len(identity.extra_keys))
+    if (peer_id := vault.peer_id()) is not None or account is not None:
+        log.info("to be replaced", peer=peer_id, account=account)
         if not force:
             raise FatalError("There is an identity already.", "give --yes to replace it; it is kept in a folder beside")
     kept = vault.replace(identity)
     log.info("identity restored: start the login service again", kept=kept)
 
 
-def _present(vault: Vault) -> Identity | None:
-    identity = vault.read()
-    return identity if identity.peer_key is not None or identity.account_key is not None else None
+def _present(keystore: Keystore) -> str | None:
+    """The account that is there; a damaged one is what a restore is for."""
+    if not keystore.exists():
+        return None
+    try:
+        return str(keystore.load().address)
+    except FatalError:
+        return "damaged"
 
 
 def _contract(settings: LoginSettings) -> str:

@@ -1,7 +1,7 @@
 """Where the identity lives on disk: reads it for a backup, replaces it in a restore, marks it as moved.
 
-Works with `keystore` (the account), the daemon (which takes `peer/incoming.pem` and keeps the key it had, see
-`swarm_dht.key_file`) and `bundle`. What a restore replaces is kept first, in a folder of its own.
+Works with `keystore` (the account), `extra_peers`, the daemon (which takes `peer/incoming.pem` and keeps the key it
+had, see `swarm_dht.key_file`) and `bundle`. What a restore replaces is kept first, in a folder of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from login_proxy.backup.bundle import Identity
+from login_proxy.backup.extra_peers import ExtraPeers, hand_over
 from login_proxy.keystore import Keystore
+from login_proxy.settings import LoginSettings
 from swarm_core.errors import FatalError
 from swarm_core.files import read_json, sync_directory, write_atomic, write_json
 from swarm_core.identity import KeyFormatError, parse_key
@@ -30,23 +32,36 @@ class LastBackup:
     at: float
     peer_id: str
     account: str
+    extra_peers: frozenset[str] = frozenset()
 
 
 class Vault:
-    """The identity below `keys_dir`; notes about backups are in `state_dir`."""
+    """The identity below `keys_dir` and `peer_keys_dir`; notes about backups are in `state_dir`."""
 
-    def __init__(self, keys_dir: Path, state_dir: Path, keystore: Keystore) -> None:
+    def __init__(self, keys_dir: Path, state_dir: Path, peer_keys_dir: Path, keystore: Keystore) -> None:
         self._peer_dir = keys_dir / "peer"
         self._account_dir = keys_dir / "account"
         self._moved_file = keys_dir / "account" / "moved.json"
         self._note = state_dir / "backup.json"
         self._keystore = keystore
+        self.extra = ExtraPeers(peer_keys_dir)
         self._seen: tuple[tuple[int, int], str | None] | None = None
+
+    @classmethod
+    def of(cls, settings: LoginSettings, keystore: Keystore) -> Vault:
+        """The vault of an installation."""
+        return cls(settings.keys_dir, settings.state_dir, settings.peer_keys_dir, keystore)
 
     def read(self) -> Identity:
         """The present identity, as far as there is one. Raises FatalError for damaged files."""
         account = bytes(self._keystore.load().key) if self._keystore.exists() else None
-        return Identity(self._peer_key(), account)
+        peer = self._peer_key()
+        try:
+            if peer is not None:
+                parse_key(peer)
+        except KeyFormatError as error:
+            raise FatalError(f"The peer key is unusable: {error}.", "restore it from a backup") from error
+        return Identity(peer, account, self.extra.keys())
 
     def peer_id(self) -> str | None:
         """Id of the key on disk; None when there is none or it is damaged. Read again only when the file changed."""
@@ -71,7 +86,8 @@ class Vault:
                 self._keystore.store(identity.account_key)
             if identity.peer_key is not None:
                 self._peer_dir.mkdir(mode=0o2770, parents=True, exist_ok=True)
-                write_atomic(self._peer_dir / "incoming.pem", identity.peer_key, 0o640)
+                hand_over(self._peer_dir, identity.peer_key)
+            self.extra.hand_over(identity.extra_keys)
             self._moved_file.unlink(missing_ok=True)
         except OSError as error:
             raise FatalError(
@@ -95,24 +111,32 @@ class Vault:
 
     def note_backup(self, identity: Identity) -> None:
         """Remember that this identity was backed up."""
-        note = {"at": time.time(), "peer_id": identity.peer_id or "", "account": identity.account or ""}
+        note = {
+            "at": time.time(), "peer_id": identity.peer_id or "", "account": identity.account or "",
+            "extra_peers": sorted(identity.extra_peers.values()),
+        }  # fmt: skip
         write_json(self._note, note, 0o600)
 
     def last_backup(self) -> LastBackup | None:
         """The last backup; None when there was none or its note is damaged."""
         try:
-            raw = read_json(self._note, max_bytes=4096)
-            return None if raw is None else LastBackup(float(raw["at"]), str(raw["peer_id"]), str(raw["account"]))
-        except (ValueError, KeyError, TypeError, OSError) as error:
+            raw = read_json(self._note, max_bytes=16 * 1024)
+            if raw is None:
+                return None
+            extra = frozenset(str(peer) for peer in raw.get("extra_peers", ()))
+            return LastBackup(float(raw["at"]), str(raw["peer_id"]), str(raw["account"]), extra)
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             log.warning("the note about the last backup is damaged", error=str(error))
             return None
 
     def backup_missing(self, account: str | None) -> bool:
-        """Whether the present identity was never backed up."""
+        """Whether a part of the present identity was never backed up."""
         if account is None:
             return False
-        last = self.last_backup()
-        return last is None or last.account != account or last.peer_id != (self.peer_id() or "")
+        last, extra = self.last_backup(), self.extra.ids()
+        if last is None or extra is None:
+            return True
+        return last.account != account or last.peer_id != (self.peer_id() or "") or not extra <= last.extra_peers
 
     # inside
 
@@ -132,6 +156,7 @@ class Vault:
             if new.account_key is not None and self._keystore.exists()
             else None,
         }
+        old |= {f"swarm-{slot}.pem": key for slot, key in self.extra.replaced_by(new.extra_keys).items()}
         files = {name: data for name, data in old.items() if data is not None}
         if not files:
             return None

@@ -26,7 +26,9 @@ BACKUP_MISMATCH = "The two passphrases differ."
 RESTORE_EXPIRED = "This restore has expired. Upload the backup again."
 
 PAGE = {
-    "backup_banner": "This identity has no backup yet: a broken disk would take the peer and its account with it.",
+    "backup_banner": (
+        "This identity has no complete backup yet: a broken disk would take its peers and its account with it."
+    ),
     "backup_banner_link": "Make a backup",
     "moved_banner": "This identity was moved to another machine. Nothing is signed here any more: stop this node.",
     "identity_lead": (
@@ -64,7 +66,8 @@ PAGE = {
     "age": "Since",
     "outbox_none": "No submission is in this state.",
     "backup_lead": (
-        "A backup holds this node's peer key and its account, encrypted under a passphrase. Keep both apart. "
+        "A backup holds the keys of this node's peer and of its extra peers, and its account, encrypted under a "
+        "passphrase. Keep both apart. "
         "Whoever has the file and the passphrase owns the account."
     ),
     "backup_last": "Last backup of this identity",
@@ -80,6 +83,7 @@ PAGE = {
     ),
     "restore_file": "Backup file",
     "restore_text": "or its text",
+    "restore_too_long": "This file is longer than any backup.",
     "restore_passphrase": "Passphrase of the backup (none for a swarm.pem)",
     "restore_button": "Look at this backup",
     "restore_confirm": "Restore this identity?",
@@ -89,8 +93,11 @@ PAGE = {
     "restore_do": "Restore it",
     "restore_cancel": "Cancel",
     "restore_unchanged": "stays as it is",
-    "restore_done": "The identity was restored. The DHT daemon starts again with its key within a few seconds.",
+    "restore_done": "The identity was restored. The DHT daemons start again with their keys within a few seconds.",
+    "restore_same_place": "the extra peer of that number",
     "peer": "Peer",
+    "extra_peer": "Extra peer",
+    "extra_peers": "Extra peers",
     "move_title": "Move to another machine",
     "move_lead": (
         "Download a backup, restore it there, then mark this node as moved: it will sign nothing any more, so that two "

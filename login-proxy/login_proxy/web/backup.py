@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from login_proxy.backup.bundle import BEGIN, BundleError, Identity, describe, read_text, seal
+from login_proxy.backup.bundle import BEGIN, MAX_TEXT_BYTES, BundleError, Identity, describe, read_text, seal
 from login_proxy.texts import access as access_words
 from login_proxy.texts import wallet as words
 from login_proxy.web.routes import Access, Route
@@ -25,6 +25,7 @@ from swarm_core.errors import FatalError
 from swarm_core.names import peer_name
 
 _WAIT_SECONDS = 300.0
+_MAX_FORM_BYTES = MAX_TEXT_BYTES + MAX_TEXT_BYTES // 4  # URL-encoded; less than what Caddy lets through
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class BackupPages:
 
     async def open(self, visit: Visit) -> Response:
         """Open a backup and show what it would replace."""
-        form = await visit.form()
+        form = await visit.form(_MAX_FORM_BYTES)
         if form is None:
             return self._page(visit, HTTPStatus.BAD_REQUEST, access_words.BAD_FORM)
         if self._one.locked():
@@ -108,6 +109,7 @@ class BackupPages:
         return self._site.render(
             visit, "restore.html", ticket=ticket, new=_shown(identity.peer_id, identity.account),
             present=_shown(self._node.vault.peer_id(), wallet.address if wallet is not None else None),
+            extra=[(slot, _shown(peer, None)) for slot, peer in sorted(identity.extra_peers.items())],
             made_for="" if header is None else f"{header.chain_id} · {header.contract}",
             made_at="" if header is None else moment(header.created_at),
         )  # fmt: skip
@@ -148,6 +150,7 @@ class BackupPages:
             visit, "backup.html", status, error=error, done=words.PAGE["restore_done"] if done else "",
             last=moment(last.at) if last is not None and current else words.PAGE["backup_never"],
             present=_shown(vault.peer_id(), wallet.address if wallet is not None else None),
+            extra=[_shown(peer, None) for peer in sorted(vault.extra.ids() or ())], longest=MAX_TEXT_BYTES,
         )  # fmt: skip
 
 

@@ -41,10 +41,10 @@ class Visit:
         """Name of the session's cookie: bound to the host where TLS allows it."""
         return f"__Host-{_COOKIE}" if self.secure else _COOKIE
 
-    async def form(self) -> dict[str, str] | None:
-        """Fields of the form, None if it is none or too long."""
+    async def form(self, limit: int = MAX_BODY_BYTES) -> dict[str, str] | None:
+        """Fields of the form, None if it is none or longer than `limit` bytes."""
         try:
-            return await read_form(self.request, MAX_BODY_BYTES)
+            return await read_form(self.request, limit)
         except (ValueError, BodyTooLarge):
             return None
 

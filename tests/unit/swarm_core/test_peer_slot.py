@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -104,6 +105,8 @@ async def test_a_stop_ends_both_halves_and_frees_the_slot(
     assert not any(alive(pid) for pid in pids)
     with exclusive_lock(settings.peer_keys_dir / "1.lock"):
         pass
+    for directory in (settings.peer_keys_dir, settings.peer_keys_dir / "1"):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o2770, "the login service backs it up"
     assert environment["SWARM_RUN_DIR"] == str(settings.run_dir / "peers" / "1")
     assert environment["SWARM_KEY_DIR"] == str(settings.peer_keys_dir / "1")
     assert environment["SWARM_STATE_DIR"] == str(state)

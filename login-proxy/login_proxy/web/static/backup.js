@@ -1,12 +1,13 @@
 // A chosen backup file becomes the text of the form: a backup as it is, a bare swarm.pem in base64.
 const file = document.getElementById("file");
 const text = document.getElementById("bundle");
-const LONGEST = 12 * 1024;
 
 file?.closest("[hidden]")?.removeAttribute("hidden");
 file?.addEventListener("change", async () => {
   const chosen = file.files[0];
-  if (!chosen || chosen.size > LONGEST) {
+  const tooLong = chosen !== undefined && chosen.size > Number(file.dataset.longest);
+  file.setCustomValidity(tooLong ? file.dataset.tooLong : "");
+  if (!chosen || !file.reportValidity()) {
     text.value = "";
     return;
   }

@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +55,50 @@ def test_round_trip_with_the_real_parameters() -> None:
     parameters: dict[str, object] = {}
     rewrite(text, parameters.update)
     assert (bundle._MEMORY_KIB, bundle._PASSES, bundle._LANES) == (65536, 3, 4)
+
+
+def cheaply(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(bundle, "_MEMORY_KIB", 8 * 1024)
+    monkeypatch.setattr(bundle, "_PASSES", 1)
+    return seal(identity, PASSPHRASE, 1, "")
+
+
+def test_extra_peers_come_back_in_their_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Identity(WHOLE.peer_key, WHOLE.account_key, {1: quick_key(2), 64: quick_key(3)})
+    text = cheaply(whole, monkeypatch)
+    assert unseal(text, PASSPHRASE) == whole
+    assert describe(text).extra_peers == whole.extra_peers
+    assert whole.extra_peers == {slot: parse_key(key).peer_id for slot, key in whole.extra_keys.items()}
+
+
+def test_a_backup_of_an_earlier_version_opens() -> None:
+    text = Path(__file__).with_name("data").joinpath("without-extra-peers.txt").read_text()
+    assert unseal(text, PASSPHRASE) == WHOLE
+    assert describe(text).extra_peers == {}
+
+
+def test_the_largest_host_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {slot: quick_key(slot + 1) for slot in range(1, 65)}
+    text = cheaply(Identity(WHOLE.peer_key, WHOLE.account_key, keys), monkeypatch)
+    longer = 64 * (1250 - len(quick_key(1))) * 16 / 9 * 65 / 64  # an RSA key is that much longer, in base64 twice
+    assert len(text) + longer < bundle.MAX_TEXT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({1: quick_key(2), 2: quick_key(2)}, "one peer twice"),
+        ({1: quick_key(1)}, "one peer twice"),
+        ({0: quick_key(2)}, "cannot be"),
+        ({65: quick_key(2)}, "cannot be"),
+    ],
+)
+def test_extra_peers_that_cannot_be_are_refused(
+    extra: dict[int, bytes], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = cheaply(Identity(WHOLE.peer_key, None, extra), monkeypatch)
+    with pytest.raises(BundleError, match=words):
+        unseal(text, PASSPHRASE)
 
 
 def test_a_terminal_may_add_what_it_likes_around_the_lines(sealed: str) -> None:
@@ -137,7 +182,7 @@ def test_newer_and_foreign_formats_are_named(sealed: str) -> None:
         with pytest.raises(BundleError):
             describe(text)
     with pytest.raises(BundleError, match="longer than any"):
-        unseal(BEGIN + "A" * 20_000 + END, PASSPHRASE)
+        unseal(BEGIN + "A" * bundle.MAX_TEXT_BYTES + END, PASSPHRASE)
     with pytest.raises(BundleError, match="header is incomplete"):
         describe(rewrite(sealed, lambda header: header.pop("chain_id")))
 

@@ -33,6 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             (node / name).mkdir(parents=True, exist_ok=True)
         monkeypatch.setenv("SWARM_KEYS_DIR", str(node / "keys"))
         monkeypatch.setenv("SWARM_STATE_DIR", str(node / "state"))
+        monkeypatch.setenv("SWARM_PEER_KEYS_DIR", str(node / "peer-keys"))
         monkeypatch.setenv("SWARM_COORDINATOR", "0x" + "c0" * 20)
         monkeypatch.setattr(sys, "argv", ["swarm-identity", *arguments])
         code = 0
@@ -92,6 +93,26 @@ def test_an_identity_that_is_there_is_replaced_only_when_told(run: Run, tmp_path
     assert run(tmp_path / "a", "import", str(tmp_path / "bare.pem"), "--yes")[0] == 0
     assert node_of(tmp_path / "a").load().address == before, "a bare swarm.pem has no account"
     assert take_incoming(tmp_path / "a/keys/peer") == parse_key(PEER).peer_id
+
+
+def test_a_damaged_keystore_is_restored(run: Run, tmp_path: Path, passphrase: str) -> None:
+    here, there = tmp_path / "a", tmp_path / "b"
+    run(here, "inspect", "/nowhere")
+    account = node_of(here).create().address
+    (here / "peer-keys/1").mkdir(parents=True)
+    (here / "peer-keys/1/swarm.pem").write_bytes(quick_key(5))
+    (tmp_path / "saved").write_text(run(here, "export", "--passphrase-file", passphrase)[1])
+    told = json.loads(run(here, "inspect", str(tmp_path / "saved"))[1])
+    assert told["extra_peers"] == {"1": parse_key(quick_key(5)).peer_id}
+    run(there, "inspect", "/nowhere")
+    (there / "keys/account/keystore.json").write_text("{")
+    (there / "peer-keys").mkdir()
+    command = ("import", str(tmp_path / "saved"), "--passphrase-file", passphrase)
+    code, _, log = run(there, *command)
+    assert (code, "account=damaged" in log, "--yes" in log) == (1, True, True)
+    assert run(there, *command, "--yes")[0] == 0
+    assert node_of(there).load().address == account
+    assert take_incoming(there / "peer-keys/1") == parse_key(quick_key(5)).peer_id
 
 
 def test_a_running_service_keeps_the_wallet(run: Run, tmp_path: Path) -> None:

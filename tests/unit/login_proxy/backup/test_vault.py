@@ -30,7 +30,7 @@ def keystore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keystore:
 
 @pytest.fixture
 def vault(tmp_path: Path, keystore: Keystore) -> Vault:
-    return Vault(tmp_path / "keys", tmp_path / "state", keystore)
+    return Vault(tmp_path / "keys", tmp_path / "state", tmp_path / "peer-keys", keystore)
 
 
 def test_an_empty_volume_has_no_identity(vault: Vault) -> None:
@@ -97,6 +97,78 @@ def test_a_volume_that_cannot_be_written_is_one_sentence(vault: Vault, tmp_path:
     (tmp_path / "keys/peer").write_text("a file")
     with pytest.raises(FatalError, match="check the keys volume"):
         vault.replace(NEW)
+
+
+@pytest.fixture
+def slots(tmp_path: Path) -> Path:
+    """Two extra peers, one slot that was never used, and what else lies there."""
+    directory = tmp_path / "peer-keys"
+    for slot, key in (("1", quick_key(11)), ("2", quick_key(12)), ("3", None), ("65", quick_key(65))):
+        (directory / slot).mkdir(parents=True)
+        if key is not None:
+            (directory / slot / "swarm.pem").write_bytes(key)
+    (directory / "1.lock").touch()
+    return directory
+
+
+def test_extra_peers_come_back_and_their_old_keys_are_kept(vault: Vault, slots: Path) -> None:
+    assert vault.read().extra_keys == {1: quick_key(11), 2: quick_key(12)}
+    new = {1: quick_key(21), 2: quick_key(12), 3: quick_key(23), 4: quick_key(24)}
+    kept = vault.replace(Identity(NEW_PEER, NEW.account_key, new))
+    assert kept is not None
+    assert {path.name for path in kept.iterdir()} == {"swarm-1.pem"}
+    assert (kept / "swarm-1.pem").read_bytes() == quick_key(11)
+    assert stat.S_IMODE((slots / "4").stat().st_mode) == 0o2770, "made for the peer that takes it"
+    assert not (slots / "2/incoming.pem").exists(), "it has that key: its daemon is not disturbed"
+    for slot in (1, 3, 4):
+        assert take_incoming(slots / str(slot)) == parse_key(new[slot]).peer_id
+    assert vault.read().extra_keys == new
+    vault.replace(NEW)
+    assert vault.read().extra_keys == new, "a backup without extra peers leaves them"
+
+
+def test_one_peer_never_gets_two_slots(vault: Vault, slots: Path) -> None:
+    vault.replace(Identity(NEW_PEER, None, {1: quick_key(12)}))
+    assert not (slots / "1/incoming.pem").exists(), "slot 2 has it and keeps it"
+    vault.replace(Identity(NEW_PEER, None, {1: quick_key(12), 2: quick_key(11)}))
+    assert (take_incoming(slots / "1"), take_incoming(slots / "2")) != (None, None)
+    assert vault.read().extra_keys == {1: quick_key(12), 2: quick_key(11)}
+
+
+def test_of_two_restores_the_last_one_counts(vault: Vault, slots: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys/peer/swarm.pem").write_bytes(OLD_PEER)
+    vault.replace(Identity(NEW_PEER, None, {1: quick_key(21)}))
+    vault.replace(Identity(OLD_PEER, None, {1: quick_key(11)}))
+    assert take_incoming(tmp_path / "keys/peer") is take_incoming(slots / "1") is None
+
+
+def test_a_new_extra_peer_needs_a_new_backup(vault: Vault, slots: Path) -> None:
+    vault.note_backup(Identity(None, NEW.account_key))
+    assert vault.backup_missing(NEW.account), "an earlier version's backup had no extra peers"
+    vault.note_backup(Identity(None, NEW.account_key, {1: quick_key(11), 2: quick_key(12)}))
+    assert not vault.backup_missing(NEW.account)
+    (slots / "3/swarm.pem").write_bytes(quick_key(13))
+    assert vault.backup_missing(NEW.account)
+
+
+def test_extra_keys_that_cannot_be_used_are_never_left_out_in_silence(vault: Vault, slots: Path) -> None:
+    (slots / "2/swarm.pem").write_bytes(b"junk")
+    with pytest.raises(FatalError, match="extra peer 2 is unusable"):
+        vault.read()
+    assert vault.backup_missing(NEW.account)
+    (slots / "2/swarm.pem").unlink()
+    (slots / "2/swarm.pem").mkdir()
+    with pytest.raises(FatalError, match="cannot be read"):
+        vault.read()
+    assert vault.extra.ids() is None
+
+
+def test_a_damaged_peer_key_is_no_backup(vault: Vault, tmp_path: Path) -> None:
+    (tmp_path / "keys/peer/swarm.pem").write_bytes(b"junk")
+    with pytest.raises(FatalError, match="restore it from a backup"):
+        vault.read()
+    vault.replace(NEW)
+    assert take_incoming(tmp_path / "keys/peer") == NEW.peer_id
 
 
 def test_a_secret_that_the_operator_gives_is_never_made(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def make_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
             (tmp_path / name).mkdir(parents=True, exist_ok=True)
         settings = LoginSettings(
             keys_dir=tmp_path / "keys", state_dir=tmp_path / "state", run_dir=tmp_path / "run", coordinator=CONTRACT,
-            rpc_url="http://127.0.0.1:1", **overrides,
+            peer_keys_dir=tmp_path / "peer-keys", rpc_url="http://127.0.0.1:1", **overrides,
         )  # fmt: skip
         store = OutboxStore(tmp_path / "state/outbox.sqlite", Target(settings.chain_id, CONTRACT))
         store.add_peer(PEER, "main")

@@ -107,6 +107,26 @@ async def test_a_restore_shows_what_it_replaces_and_then_does_it(
     assert (again.status_code, words.RESTORE_EXPIRED in again.text) == (409, True)
 
 
+async def test_the_largest_backup_passes_and_only_after_a_proof(
+    browser: httpx.AsyncClient, node: LoginNode, tmp_path: Path
+) -> None:
+    (tmp_path / "peer-keys").mkdir()
+    many = Identity(quick_key(2), b"\x22" * 32, {slot: quick_key(100 + slot) for slot in range(1, 65)})
+    body = {"bundle": seal(many, PASSPHRASE, 1, "").replace("\n", "\r\n") + " " * 150_000, "passphrase": PASSPHRASE}
+    looked = await browser.post("/backup/open", data=body)
+    for slot, peer in many.extra_peers.items():
+        assert f"Extra peer {slot}<" in looked.text
+        assert peer in looked.text
+    await browser.post("/backup/restore", data={"ticket": ticket_of(looked.text)})
+    assert take_incoming(tmp_path / "peer-keys/64") == many.extra_peers[64]
+    take_incoming(tmp_path / "peer-keys/7")
+    assert many.extra_peers[7] in (await browser.get("/backup")).text
+    body["bundle"] += " " * 100_000
+    assert (await browser.post("/backup/open", data=body)).status_code == 400
+    async with browser_of(node) as stranger:
+        assert (await stranger.post("/backup/open", data=body)).headers["location"] == "/login"
+
+
 async def test_a_ticket_is_for_one_session_and_some_minutes(
     browser: httpx.AsyncClient, node: LoginNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
