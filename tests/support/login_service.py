@@ -199,7 +199,8 @@ class Login:
         """The environment of the service."""
         settings = {
             "LOGIN": self.mode, "HTTP_PORT": self.http_port, "API_PORT": self.api_port,
-            "KEYS_DIR": self.directory / "keys", "STATE_DIR": self.directory / "state",
+            "KEYS_DIR": self.directory / "keys", "PEER_KEYS_DIR": self.directory / "peer-keys",
+            "STATE_DIR": self.directory / "state",
             "API_TOKEN_FILE": self.directory / "token/token", "RUN_DIR": self.directory / "run",
             "LOGIN_RUN_DIR": self.directory / "login-run", "RPC_URL": self.rpc_url or self.chain.rpc_url,
             "DEPLOYMENT_FILE": self.chain.deployment_file,

@@ -21,6 +21,7 @@ from login_proxy.settings import LoginSettings
 from login_proxy.target import read_target
 from swarm_core import log as logging_setup
 from swarm_core.errors import ConfigError, FatalError, SwarmError
+from swarm_core.files import write_atomic
 from swarm_core.log import get_logger
 from swarm_core.settings import load, read_secret
 
@@ -61,7 +62,9 @@ def export(settings: LoginSettings, vault: Vault, options: argparse.Namespace) -
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
-        Path(options.file).write_text(text)
+        write_atomic(
+            Path(options.file), text.encode(), 0o644
+        )  # encrypted; the container that restores it has another user
     vault.note_backup(identity)
     log.info("identity exported", peer=identity.peer_id, account=identity.account, extra_peers=len(identity.extra_keys))
     if options.move:
