@@ -38,6 +38,9 @@ CADDY_PORTS = (
     ("SWARM_CADDY_HTTP_PORT", 80, "SWARM_CADDY_BIND", "0.0.0.0", ("tcp",)),  # noqa: S104 - asked for
     ("SWARM_CADDY_HTTPS_PORT", 443, "SWARM_CADDY_BIND", "0.0.0.0", ("tcp",)),  # noqa: S104 - asked for
 )
+HOST_PORTS = (
+    ("SWARM_GATEWAY_PUBLISHED_PORT", 8645, "SWARM_GATEWAY_BIND", "0.0.0.0", ("tcp",)),  # noqa: S104 - asked for
+)
 MONITORING_PORTS = (
     ("SWARM_PROMETHEUS_PORT", 9090, "SWARM_BIND_ADDRESS", "127.0.0.1", ("tcp",)),
     ("SWARM_GRAFANA_PORT", 3002, "SWARM_BIND_ADDRESS", "127.0.0.1", ("tcp",)),
@@ -105,21 +108,25 @@ def _setting_problems(settings: dict[str, str]) -> Iterator[str]:
         for name in ("SWARM_RPC_URL", "SWARM_CHAIN_ID", "SWARM_COORDINATOR"):
             if not settings.get(name):
                 yield f"SWARM_LOCAL_SWARM=0 joins another swarm, but {name} is not set: its host tells you the value."
-    for name in ("SWARM_LOCAL_PEERS", *(row[0] for row in PORTS + HTTPS_PORTS + CADDY_PORTS + MONITORING_PORTS)):
-        if settings.get(name) and not settings[name].isdecimal():
-            yield f"{name} is {settings[name]!r}: set it to a number."
+    peers = settings.get("SWARM_LOCAL_PEERS")
+    if peers and not peers.isdecimal():
+        yield f"SWARM_LOCAL_PEERS is {peers!r}: set it to a number."
+    for name, *_ in PORTS + HTTPS_PORTS + CADDY_PORTS + HOST_PORTS + MONITORING_PORTS:
+        if settings.get(name) and not _is_port(settings[name]):
+            yield f"{name} is {settings[name]!r}: set it to a port number from 1 to 65535."
 
 
 def _port_problems(settings: dict[str, str]) -> Iterator[str]:
-    profiles = settings.get("COMPOSE_PROFILES", "")
+    profiles = settings.get("COMPOSE_PROFILES", "").split(",")
     wanted = PORTS + (MONITORING_PORTS if "monitoring" in profiles else ())
     wanted += HTTPS_PORTS if settings.get("SWARM_ACCESS") == "https" else ()
     wanted += CADDY_PORTS if "caddy" in profiles else ()
+    wanted += HOST_PORTS if "host" in profiles else ()
     ours = _own_ports()
     for port_name, default_port, address_name, default_address, protocols in wanted:
         text = settings.get(port_name) or str(default_port)
         address = settings.get(address_name) or default_address
-        if not text.isdecimal() or int(text) in ours:
+        if not _is_port(text) or int(text) in ours:
             continue
         for protocol in protocols:
             problem = _cannot_bind(address, int(text), protocol)
@@ -127,6 +134,10 @@ def _port_problems(settings: dict[str, str]) -> Iterator[str]:
                 yield f"Port {text}/{protocol} on {address} is in use: stop what uses it or set {port_name}."
             elif problem == errno.EADDRNOTAVAIL:
                 yield f"{address} is no address of this machine: correct {address_name}."
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 0 < int(text) < 65536
 
 
 def _own_ports() -> set[int]:
@@ -145,7 +156,9 @@ def _cannot_bind(address: str, port: int, protocol: str) -> int | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError as error:
+        except socket.gaierror:
+            return errno.EADDRNOTAVAIL
+        except OSError as error:  # a port below 1024 is no problem: Docker opens it, not this user
             return error.errno
     return None
 

@@ -23,7 +23,8 @@ def _numbers(count: int, largest: int) -> dict[str, Any]:
 def _level(terms: int, digits: int, base: int, value: int, largest: int) -> tuple[Dataset, ...]:
     return (
         ("chain_sum", _sums(terms, digits)),
-        ("base_conversion", {"min_base": 2, "max_base": base, "min_value": 0, "max_value": value}),
+        # from 1: reasoning-gym writes a zero in other bases as no digit at all
+        ("base_conversion", {"min_base": 2, "max_base": base, "min_value": 1, "max_value": value}),
         ("count_bits", {"min_n": 1, "max_n": value}),
         ("gcd", _numbers(2, largest)),
         ("lcm", _numbers(2, max(10, largest // 2))),

@@ -16,6 +16,7 @@ from tests.support.judge_host import JudgeProcess, make_key, register
 from swarm_chain import calls
 from swarm_core.identity import PeerKey
 from swarm_gym.questions import make_entry
+from swarm_judge.ladder import LEVELS
 from swarm_judge.salts import candidates, commitment_of
 
 
@@ -27,9 +28,9 @@ def peers(session_chain: LocalChain) -> Iterator[PeerKey]:
 
 @pytest.fixture(scope="module")
 def judge(session_chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JudgeProcess]:
-    """A judge that serves signed requests only and holds no games."""
+    """A judge that serves signed requests only and holds no games; it reads the round more often than answers end."""
     state = tmp_path_factory.mktemp("judge")
-    process = JudgeProcess(session_chain, state, SWARM_MARKET_GAMES="0", SWARM_JUDGE_ANSWER_SECONDS="3")
+    process = JudgeProcess(session_chain, state, SWARM_MARKET_GAMES="0", SWARM_JUDGE_ANSWER_SECONDS="8")
     yield process
     assert process.stop() == 0
 
@@ -51,23 +52,34 @@ def current(judge: JudgeProcess) -> int:
 
 
 def answer_to(question: str) -> str:
-    """The right answer to a question of the ladder's lowest level."""
+    """The right answer to a question of the ladder's lowest level, worked out from its text."""
+    if sum_ := re.search(r"arithmetic problem: ([\d +-]+) =", question) or re.search(
+        r"multiplication: ([\d *]+)\.", question
+    ):
+        return str(eval(sum_.group(1)))  # noqa: S307 - digits and signs only
+    if bits := re.search(r"1 bits .* number (\d+)\?", question):
+        return str(int(bits.group(1)).bit_count())
+    if base := re.search(r"convert the (\S+) number (\w+) to (\S+)", question):
+        return in_base(int(base.group(2), base_of(base.group(1))), base_of(base.group(3)))
     numbers = [int(number) for number in re.findall(r"\d+", question.split(":")[-1])]
-    if "arithmetic" in question or "multiplication" in question:
-        return str(eval(question.split(":")[1].rstrip(" =")))  # noqa: S307 - the judge's own text
-    if "GCD" in question or "Greatest" in question:
-        return str(math.gcd(*numbers))
-    if "LCM" in question or "Least" in question:
-        return str(math.lcm(*numbers))
-    if "bits" in question:
-        return str(int(re.findall(r"\d+", question)[0]).bit_count())
-    source, text, target = re.search(r"base-(\d+) number (\w+) to (?:base-)?(\w+)", question).groups()  # type: ignore[union-attr]
-    value, digits = int(text, int(source)), ""
-    base = {"binary": 2, "hexadecimal": 16}.get(target) or int(target)
-    while value:
-        value, digit = divmod(value, base)
-        digits = f"{digit:x}{digits}"
-    return digits or "0"
+    return str(math.gcd(*numbers) if "GCD" in question else math.lcm(*numbers))
+
+
+def base_of(name: str) -> int:
+    """binary, hexadecimal or base-N as a number."""
+    return {"binary": 2, "hexadecimal": 16}.get(name) or int(name.removeprefix("base-"))
+
+
+def in_base(value: int, base: int) -> str:
+    """`value` below base 10 written out."""
+    return str(value) if value < base else in_base(value // base, base) + str(value % base)
+
+
+def test_the_answers_of_this_test_are_right() -> None:
+    for name, params in LEVELS[0]:
+        for seed in range(40):
+            entry = make_entry(name, seed, params)
+            assert answer_to(entry["question"]) == str(entry["answer"]), entry["question"]
 
 
 def test_only_registered_peers_that_sign_this_very_request_are_served(
@@ -208,7 +220,7 @@ def test_hostile_answers_score_nothing_and_leave_the_judge_as_it_was(
         "(" * 20_000,
         "\x00\ud7ff" * 1000,
         "1e999",
-        "٣",
+        "٣٣٣٣",  # digits to Python, and more than any right answer of this level
         "-" * 500,
     ):
         session = judge.ask(next(peers), current(judge)).json()["session_id"]
