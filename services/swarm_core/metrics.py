@@ -122,6 +122,16 @@ _EXCHANGE = (
     _gauge("dht_clock_offset_seconds", "Median of the other peers' clocks minus ours"),
     _counter("dht_clock_jumps_total", "Times the wall clock of the host jumped"),
     _gauge("dht_loop_lag_seconds", "Longest delay of the daemon's event loop"),
+    _gauge("dht_registered_only", "1 while only peers that the contract knows are exchanged with"),
+    _gauge("dht_banned_peers", "Peers that are not asked now because of what they sent"),
+    _counter("dht_bans_total", "Bans of peers"),
+    _counter("dht_blamed_total", "What other peers did wrong, by reason", "reason"),
+    _counter("dht_passed_over_total", "Peers that a collect did not ask, by reason", "reason"),
+    _gauge("dht_store_bytes", "Bytes held in the DHT for others"),
+    _counter("dht_store_refused_total", "Records of other peers that the DHT did not keep, by reason", "reason"),
+    _gauge("dht_compat_stopped", "1 while genrl compatibility has stopped near libp2p's limit of a message"),
+    _gauge("dht_compat_dictionary_bytes", "Size of a round's dictionary of genrl records, read or estimated"),
+    _counter("dht_compat_records_total", "Genrl records by what became of them", "result"),
 )
 
 _COUNTING = (

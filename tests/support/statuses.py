@@ -6,18 +6,25 @@ import time
 from typing import Any
 
 from swarm_core.status import (
+    AdmissionStatus,
     BootnodeStatus,
+    CompatStatus,
     DhtStatus,
     IdentityState,
+    JudgedAnswer,
+    JudgeStatus,
     LoginStatus,
+    MarketStatus,
     NodeStatus,
     PeerAccount,
     RoundRecord,
+    StoreStatus,
     UsedGroup,
 )
 
 MAIN_PEER = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"
 OTHER_PEER = "QmPZ9gcCEpqKTo6aq61g2nXGUhM4iCL3ewB6LDXZCtioEB"
+JUDGED = JudgedAnswer(round=40, score=0.5, at=1.0, swarm_score=0.25)
 ACCOUNT = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
 
 
@@ -57,6 +64,8 @@ def node_status(peer_id: str = MAIN_PEER, node: str = "main", **changes: Any) ->
         "memory_rss": 500_000_000,
         "micro_batch_tokens": 4096,
         "memory_steps_down": 1,
+        "judge": JudgeStatus(url="http://judge", reachable=True, answers=[JUDGED]),
+        "market": MarketStatus(market="53855/0xa", playing=True),
         "memory_note": "memory ran out 1×: micro-batch of 2048 tokens, 8 groups a round",
     }
     return NodeStatus.model_validate({**fields, **changes})
@@ -136,6 +145,11 @@ def dht_status(peer_id: str = MAIN_PEER, **changes: Any) -> DhtStatus:
         "clock_offset": -0.5,
         "clock_jumps": 1,
         "loop_lag": 0.25,
+        "admission": AdmissionStatus(
+            registered_only=True, banned=[OTHER_PEER], bans=2, blamed={"copied": 4}, passed_over={"subnet": 6}
+        ),
+        "store": StoreStatus(bytes=2000, accepted=3, refused={"not_owner": 5}),
+        "compat": CompatStatus(stopped=True, dictionary_bytes=2_200_000, counts={"read": 9}),
         "memory_rss": 120_000_000,
     }
     return DhtStatus.model_validate({**fields, **changes})

@@ -14,6 +14,7 @@ from swarm_exporter.samples import Samples
 from swarm_exporter.source import Sockets
 
 SOCKET = "dht.sock"
+PASSED_OVER = ("denied", "banned", "unregistered", "account", "subnet")
 _STATUS = TypeAdapter(DhtStatus)
 
 
@@ -80,3 +81,20 @@ def add_status(samples: Samples, node: str, status: DhtStatus) -> None:
     samples.add("rlswarm_dht_clock_offset_seconds", status.clock_offset, node)
     samples.add("rlswarm_dht_clock_jumps_total", status.clock_jumps, node)
     samples.add("rlswarm_dht_loop_lag_seconds", status.loop_lag, node)
+    _add_admission(samples, node, status)
+
+
+def _add_admission(samples: Samples, node: str, status: DhtStatus) -> None:
+    """Whom the daemon keeps out, and what it does not keep for others."""
+    admission, store, compat = status.admission, status.store, status.compat
+    samples.add("rlswarm_dht_registered_only", admission.registered_only, node)
+    samples.add("rlswarm_dht_banned_peers", len(admission.banned), node)
+    samples.add("rlswarm_dht_bans_total", admission.bans, node)
+    samples.counts("rlswarm_dht_blamed_total", admission.blamed, node)
+    samples.counts("rlswarm_dht_passed_over_total", admission.passed_over, node, known=PASSED_OVER)
+    samples.add("rlswarm_dht_store_bytes", store.bytes, node)
+    samples.counts("rlswarm_dht_store_refused_total", store.refused, node)
+    if compat is not None:
+        samples.add("rlswarm_dht_compat_stopped", compat.stopped, node)
+        samples.add("rlswarm_dht_compat_dictionary_bytes", compat.dictionary_bytes, node)
+        samples.counts("rlswarm_dht_compat_records_total", compat.counts, node)

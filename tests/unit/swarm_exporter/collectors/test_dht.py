@@ -52,6 +52,26 @@ async def test_a_ready_daemon(sockets: Any, tmp_path: Path, rendered: Any) -> No
     assert values("rlswarm_action_required", node="main", action="check_bootnodes") == 0
 
 
+async def test_whom_the_daemon_keeps_out(sockets: Any, tmp_path: Path, rendered: Any) -> None:
+    values = rendered(await _collect(sockets, tmp_path, OwnPeers(60), dht_status()))
+    assert values("rlswarm_dht_registered_only", node="main") == 1
+    assert values("rlswarm_dht_banned_peers", node="main") == 1
+    assert values("rlswarm_dht_bans_total", node="main") == 2
+    assert values("rlswarm_dht_blamed_total", node="main", reason="copied") == 4
+    assert values("rlswarm_dht_passed_over_total", node="main", reason="subnet") == 6
+    assert values("rlswarm_dht_passed_over_total", node="main", reason="banned") == 0
+    assert values("rlswarm_dht_store_bytes", node="main") == 2000
+    assert values("rlswarm_dht_store_refused_total", node="main", reason="not_owner") == 5
+    assert values("rlswarm_dht_compat_stopped", node="main") == 1
+    assert values("rlswarm_dht_compat_dictionary_bytes", node="main") == 2_200_000
+    assert values("rlswarm_dht_compat_records_total", node="main", result="read") == 9
+
+
+async def test_no_compatibility_no_series_of_it(sockets: Any, tmp_path: Path, rendered: Any) -> None:
+    values = rendered(await _collect(sockets, tmp_path, OwnPeers(60), dht_status(compat=None)))
+    assert values("rlswarm_dht_compat_stopped", node="main") is None
+
+
 @pytest.mark.parametrize(("state", "action"), [("isolated", "check_bootnodes"), ("clock_skew", "set_clock")])
 async def test_states_that_need_the_operator(
     sockets: Any, tmp_path: Path, rendered: Any, state: str, action: str
