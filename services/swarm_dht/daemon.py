@@ -217,14 +217,16 @@ def build(settings: DhtSettings, key: PeerKey) -> Daemon:
     servicer = RolloutExchange(shelf, gate, guests, dial_caller, carried.traffic)
     options = P2pdOptions(
         key_path=settings.key_dir / KEY_NAME,
-        listen=tuple(f"/ip4/{settings.p2p_host}/{layer}" for layer in _layers(settings.p2p_port)),
+        listen=tuple(
+            f"/ip{host.version}/{host}/{layer}" for host in settings.hosts() for layer in _layers(settings.p2p_port)
+        ),
         announce=tuple(split(settings.announce)),
     )
 
     async def start(number: int) -> Generation:
         if number == 1:
             await refuse_double(key.peer_id, bootnodes.all())
-        if (problem := port_problem(str(settings.p2p_host), settings.p2p_port)) is not None:
+        if (problem := port_problem(settings.hosts(), settings.p2p_port)) is not None:
             raise OSError(problem)
         return await Generation.start(number, options, carried, servicer)
 

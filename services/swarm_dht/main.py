@@ -21,7 +21,7 @@ async def start(service: Service, settings: DhtSettings) -> None:
         lock.close()
 
     service.on_close("key lock", unlock)
-    await wait_free(str(settings.p2p_host), settings.p2p_port, _PORT_SECONDS)
+    await wait_free(settings.hosts(), settings.p2p_port, _PORT_SECONDS)
     take_incoming(settings.key_dir)
     key = load_or_create(settings.key_dir)
     sockets = socket_directory(settings.key_dir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,9 @@ class DhtSettings(SwarmSettings):
 
     run_dir: Path = Field(Path("/run/swarm"), description="Directory of dht.sock.")
     key_dir: Path = Field(Path("/keys/peer"), description="Directory of the peer key swarm.pem; made on first start.")
-    p2p_host: IPv4Address = Field(IPv4Address(0), description="IPv4 address that libp2p listens on; 0.0.0.0: all.")
+    p2p_host: IPv4Address | IPv6Address = Field(
+        IPv4Address(0), description="Address that libp2p listens on; 0.0.0.0: all of IPv4, ::: all of IPv6 and IPv4."
+    )
     p2p_port: int = Field(38751, ge=1, le=65535, description="Port of libp2p, TCP and UDP (QUIC).")
     announce: str = Field("", description="Addresses told to others, comma separated multiaddrs; unset: the own ones.")
     bootnodes: str = Field("", description="Bootnodes besides the chain's, comma separated multiaddrs with /p2p/<id>.")
@@ -61,6 +63,11 @@ class DhtSettings(SwarmSettings):
         for text in split(value):
             parse_bootnode(text)
         return value
+
+    def hosts(self) -> list[IPv4Address | IPv6Address]:
+        """The addresses to listen on: libp2p's "all of IPv6" leaves IPv4 out."""
+        both = isinstance(self.p2p_host, IPv6Address) and self.p2p_host.is_unspecified
+        return [self.p2p_host, IPv4Address(0)] if both else [self.p2p_host]
 
     def rules(self) -> Rules:
         """Whom to exchange with."""

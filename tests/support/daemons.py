@@ -135,7 +135,7 @@ class Daemon:
     @property
     def address(self) -> str:
         """Its multiaddr with the peer id."""
-        return f"/ip4/{self.host}/tcp/{self.port}/p2p/{self.status()['peer_id']}"
+        return f"/ip{6 if ':' in self.host else 4}/{self.host}/tcp/{self.port}/p2p/{self.status()['peer_id']}"
 
     def start(self) -> Daemon:
         """Run the process; returns at once."""

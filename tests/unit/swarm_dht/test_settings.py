@@ -40,7 +40,7 @@ def test_good_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SWARM_ANNOUNCE", "/ip4/203.0.113.7/tcp/0"),
         ("SWARM_BOOTNODES", "/ip4/203.0.113.7/tcp/38751"),
         ("SWARM_P2P_PORT", "70000"),
-        ("SWARM_P2P_HOST", "::"),
+        ("SWARM_P2P_HOST", "localhost"),
         ("SWARM_MAX_AGE_SECONDS", "0"),
     ],
 )
