@@ -2,7 +2,8 @@
 
 Open loop: requests start on a fixed schedule whatever the judge does, so a slow judge cannot slow its own load down. A
 third each are signed requests for a question, answers, and reads (clue, leaderboard). Every second one hostile request
-is sent beside them (a megabyte, deep nesting, a huge answer); what others pay for it is the difference of their median
+is sent beside them (a megabyte, deep nesting, a huge answer, or an answer in a session of its own that is made to keep
+a scorer busy); what others pay for it is the difference of their median
 latency in the 100 ms after it and otherwise. Judge, chain and load generator share the machine.
 """
 
@@ -35,6 +36,15 @@ HOSTILE: tuple[bytes, ...] = (
     b'{"user_answer":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
     b'{"session_id":"' + b"0" * 32 + b'","round_number":0,"user_answer":"' + b"(" * 40_000 + b'"}',
 )
+# answers in a session of their own, so that the scorer gets them: long, nested, exponential, huge
+BOMBS = (
+    "<answer>" * 7000 + "</answer>",
+    "<answer>" + "(" * 500 + "</answer>",
+    "<answer>" + "∧".join("abcdefghijklmnopqrstuvwxyz") + "</answer>",
+    "<answer>9**9**9**9</answer>",
+    "<answer>" + "9" * 512 + "</answer>",
+    "<answer>" + "[" * 512 + "</answer>",
+)
 AFTER_HOSTILE_SECONDS = 0.1
 
 
@@ -48,6 +58,7 @@ class Load:
         self.seconds: list[tuple[float, float]] = []  # start, duration
         self.statuses: Counter[str] = Counter()
         self.hostile_at: list[float] = []
+        self.bombs: Counter[str] = Counter()
         self.sessions: list[tuple[PeerKey, str]] = []
         self.idle = list(keys)
 
@@ -87,6 +98,13 @@ class Load:
         """One hostile request, not among the measured ones."""
         self.hostile_at.append(time.perf_counter())
         try:
+            if number % 2 and self.sessions:
+                key, session = self.sessions.pop(0)
+                body = {"session_id": session, "round_number": 0, "user_answer": BOMBS[number // 2 % len(BOMBS)]}
+                answer = await self.http.post("/submit-answer/", json=body)
+                self.bombs[f"{answer.status_code} {answer.text[:40]}"] += 1
+                self.idle.append(key)
+                return
             content = HOSTILE[number % len(HOSTILE)]
             await self.http.post("/submit-answer/", content=content, headers={"content-type": "application/json"})
         except httpx.HTTPError:
@@ -172,6 +190,7 @@ async def measure(judge: JudgeProcess, keys: list[PeerKey], rate: float, seconds
         "rss_mib_warm": round(warm / 2**20, 1),
         "rss_mib_end": round(sizes[-1] / 2**20, 1),
         "hostile_requests": len(load.hostile_at),
+        "bombs_in_sessions": dict(load.bombs),
         "hostile_cost_ms": round(load.hostile_cost_ms(), 2),
         "load_average": round(os.getloadavg()[0], 1),
         "cpus": os.cpu_count(),
@@ -180,6 +199,7 @@ async def measure(judge: JudgeProcess, keys: list[PeerKey], rate: float, seconds
         result["p99_ms"] < 150
         and server_errors == 0
         and result["hostile_cost_ms"] < 50
+        and (load.bombs or seconds < 20)
         and sizes[-1] < warm * 1.15 + 8 * 2**20
     )
     return result

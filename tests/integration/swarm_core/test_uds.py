@@ -70,6 +70,15 @@ async def test_serve_on_tcp(service: Service) -> None:
     assert "SWARM_HTTP_PORT" in caught.value.remedy
 
 
+def test_answers_are_not_held_back_for_a_delayed_acknowledgement() -> None:
+    listener = uds.bind_tcp("127.0.0.1", 0, "SWARM_HTTP_PORT")
+    with listener, socket.create_connection(listener.getsockname(), timeout=5):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_the_socket_is_never_open_to_others_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
-from swarm_dht.admission import Gate, TokenBuckets
+from swarm_dht.admission import STRANGERS_BURST, STRANGERS_RATE, Gate, TokenBuckets
+from swarm_dht.peer_policy import PeerPolicy, Rules
+from swarm_dht.reputation import Reputation
 
 
 def test_burst_then_rate() -> None:
@@ -71,3 +74,36 @@ async def test_gate_asks_the_bucket_first() -> None:
     async with gate.enter("a", 1.0) as second:
         assert not second
     assert gate.refused == {"rate": 1}
+
+
+async def _served(gate: Gate, callers: list[str]) -> Counter[str]:
+    """Who of `callers`, one after another, is let in."""
+    served: Counter[str] = Counter()
+    for caller in callers:
+        async with gate.enter(caller, 1.0) as admitted:
+            served[caller] += admitted
+    return served
+
+
+async def test_a_flood_of_200_identities_gets_nothing_where_registration_is_asked_for() -> None:
+    policy = PeerPolicy(Rules(registered_only=True), "Own", Reputation(), lambda peer: [], lambda: 0.0)
+    policy.learn_owners(
+        {"Honest": "0xaa", **{f"S{number}": None for number in range(100)}}
+    )  # the rest: not asked for yet
+    gate = Gate(TokenBuckets(), policy=policy)
+    flood = [f"S{number}" for number in range(200) for _ in range(16)]
+    served = await _served(gate, [*flood, *["Honest"] * 16])
+    assert served.total() == served["Honest"] == 16
+    assert gate.refused == {"denied": 200 * 16}
+
+
+async def test_a_flood_of_200_identities_leaves_room_for_peers_that_gave_something() -> None:
+    policy = PeerPolicy(Rules(), "Own", Reputation(), lambda peer: [], lambda: 0.0)
+    policy.praised("Honest", 8)
+    gate = Gate(TokenBuckets(), policy=policy)
+    flood = [f"S{number}" for number in range(200) for _ in range(16)]
+    served = await _served(gate, [*flood, *["Honest"] * 16])
+    assert served["Honest"] == 16
+    # 200 identities with 16 calls each would be 3,200
+    assert served.total() - 16 < STRANGERS_BURST + 10 * STRANGERS_RATE
+    assert set(gate.refused) == {"strangers"}
