@@ -55,7 +55,7 @@ class StateKeeper:
             reason=self._supervisor.reason,
         )
         if self._supervisor.degraded:
-            self.reason = "; ".join(filter(None, (self.reason, "p2pd was rebuilt more than 5 times in a minute")))
+            self.reason = "; ".join(filter(None, (self.reason, "p2pd dies again and again: it is rebuilt with pauses")))
         if state != self.state:
             write = log.info if state == "ready" else log.warning
             write("state", now=state, before=self.state, reason=self.reason or "-", peers=self._membership.count())

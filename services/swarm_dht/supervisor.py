@@ -27,7 +27,10 @@ _PROBE_SECONDS = 1.0
 _PROBES_LOST = 2
 _PROBES_LOST_AT_WORK = 8
 _SETTLED_SECONDS = 30.0  # a generation that lived this long starts the back-off anew
-_MANY_REBUILDS = 5
+# A p2pd that worked before it died is replaced at once, 60 times a minute; one that dies at its start, five times.
+_MANY_DEATHS = 60
+_WORKED_SECONDS = 0.5
+_WITHOUT_WORK = 12  # what a death at the start counts
 _WINDOW_SECONDS = 60.0
 _NOTICE_SECONDS = 1.0  # by then the death of p2pd, seen by a caller as a broken pipe, is seen here too
 log = get_logger("supervisor")
@@ -41,7 +44,7 @@ class Supervisor:
         self._backoff = Backoff(0.2, 15.0, rng)
         self._available = asyncio.Event()
         self._given_up: asyncio.Future[str] | None = None
-        self._recent: deque[float] = deque(maxlen=_MANY_REBUILDS + 1)
+        self._recent: deque[tuple[float, int]] = deque(maxlen=_MANY_DEATHS + 1)  # when, and what it counts
         self.generation: Generation | None = None
         self.number = 0
         self.rebuilds = 0
@@ -50,9 +53,12 @@ class Supervisor:
 
     @property
     def degraded(self) -> bool:
-        """Whether p2pd was rebuilt more than five times in the last minute."""
-        recent = [at for at in self._recent if time.monotonic() - at < _WINDOW_SECONDS]
-        return len(recent) > _MANY_REBUILDS
+        """Whether p2pd died too often in the last minute to be replaced at once."""
+        return sum(self._deaths()) > _MANY_DEATHS
+
+    def _deaths(self) -> list[int]:
+        since = time.monotonic() - _WINDOW_SECONDS
+        return [counts for at, counts in self._recent if at > since]
 
     async def run(self, service: Service) -> None:
         """Until asked to stop: start, watch, replace."""
@@ -128,13 +134,13 @@ class Supervisor:
         now = time.monotonic()
         was_degraded = self.degraded
         self.rebuilds += 1
-        self._recent.append(now)
+        self._recent.append((now, 1 if now - generation.started >= _WORKED_SECONDS else _WITHOUT_WORK))
         self.reason = reason
         if now - generation.started >= _SETTLED_SECONDS:
             self._backoff.reset()
         log.warning("p2pd lost", generation=generation.number, reason=reason, lived=now - generation.started)
         if self.degraded and not was_degraded:
-            log.error("p2pd dies again and again: rebuilding more slowly", rebuilds_last_minute=len(self._recent))
+            log.error("p2pd dies again and again: rebuilding more slowly", rebuilds_last_minute=len(self._deaths()))
         if self.degraded:
             await service.sleep(self._backoff.next())
 

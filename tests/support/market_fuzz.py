@@ -7,7 +7,8 @@ from collections import Counter
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from tests.support.chains import LocalChain
-from tests.support.market_machine import ACCOUNTS, OWNERS, Chain, MarketMachine
+from tests.support.market_chain import Chain
+from tests.support.market_machine import ACCOUNTS, OWNERS, MarketMachine
 
 from swarm_chain import abi, calls
 from swarm_chain.deployment import read_deployment

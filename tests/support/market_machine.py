@@ -6,14 +6,11 @@ should pass is mined and its receipt checked. Each example starts from the same 
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.support.market_chain import Chain
 from tests.support.market_host import Secrets
 
 from swarm_chain import abi, calls
@@ -21,7 +18,6 @@ from swarm_chain import abi, calls
 GRANT = 1_000_000
 ONE = 10**18
 DAY = 86_400
-GAS = hex(3_000_000)
 PLAIN_REVEAL = "revealAnswer(uint256,uint256,uint256)"
 # who owns which peer; "nobody" is not registered
 OWNERS = {"a1": 0, "a2": 0, "b1": 1, "c1": 2, "c2": 2}
@@ -34,61 +30,6 @@ BETS = st.one_of(
     st.integers(1, 1000),
 )
 SMALL = st.integers(0, 4)
-
-
-class Chain:
-    """JSON-RPC to an anvil that signs for everybody."""
-
-    def __init__(self, url: str, market: str, master: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
-        self.market, self.master = market, master
-        self.rpc("anvil_autoImpersonateAccount", True)
-        self.rpc("anvil_setBlockTimestampInterval", 1)
-        self.actions = 0
-        self.now = 0
-        self.outcomes: Counter[str] = Counter()
-
-    def rpc(self, method: str, *params: Any) -> Any:
-        """One request; the error object when it failed."""
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-        answer = self._http.post("/", json=body).json()
-        return answer.get("result", answer.get("error"))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
-
-    def look_at_clock(self) -> int:
-        """Remember the time of the latest block."""
-        self.now = int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-        return self.now
-
-    def error(self, account: str, data: bytes) -> str | None:
-        """The name of the error that a call reverts with, None when it passes."""
-        # without the time of the chain a call would run at the time of the machine
-        call = {"from": account, "to": self.market, "data": "0x" + data.hex()}
-        answer = self.rpc("eth_call", call, "latest", {}, {"time": hex(self.now)})
-        if not isinstance(answer, dict):
-            return None
-        raw = str(answer.get("data", ""))
-        return abi.error_name(raw) or raw or str(answer)
-
-    def send(self, account: str, data: bytes) -> None:
-        """Mine a transaction, which must pass."""
-        call = {"from": account, "to": self.market, "data": "0x" + data.hex(), "gas": GAS, "gasPrice": "0x0"}
-        found = self.rpc("eth_sendTransaction", call)
-        assert isinstance(found, str), found
-        end = time.monotonic() + 20
-        while (receipt := self.rpc("eth_getTransactionReceipt", found)) is None:  # anvil answers before it mines
-            assert time.monotonic() < end, found
-        assert int(receipt["status"], 16) == 1, found
-
-    def read(self, signature: str, *arguments: Any) -> Any:
-        """The result of a view."""
-        data = "0x" + abi.encode_call(signature, *arguments).hex()
-        answer = self.rpc("eth_call", {"to": self.market, "data": data}, "latest", {}, {"time": hex(self.now)})
-        result = abi.decode_result(signature, bytes.fromhex(answer[2:]))
-        return result[0] if len(result) == 1 else result
 
 
 @dataclass
@@ -286,6 +227,9 @@ class MarketMachine(RuleBasedStateMachine):
     def time_passes(self, rare: int) -> None:
         if rare:
             return
+        self._deadlines_pass()
+
+    def _deadlines_pass(self) -> None:
         self.chain.actions += 1
         self.chain.rpc("evm_setNextBlockTimestamp", self.chain.look_at_clock() + DAY + 600)
         self.chain.rpc("evm_mine")
@@ -293,9 +237,9 @@ class MarketMachine(RuleBasedStateMachine):
         for game in self.games:
             game.overdue = True  # no matter for those that are revealed
 
-    @rule(index=SMALL)
-    def play_out(self, index: int) -> None:
-        """The rest of a game at once: otherwise few would come to their end."""
+    @rule(index=SMALL, late=st.integers(0, 9))
+    def play_out(self, index: int, late: int) -> None:
+        """The rest of a game at once: otherwise few would come to their end. One host in ten oversleeps that."""
         index = self.pick(index)
         game = self.known(index)
         while game is not None and game.status == 1:
@@ -306,8 +250,10 @@ class MarketMachine(RuleBasedStateMachine):
         choice, data = game.rounds % game.choices, abi.encode_call(PLAIN_REVEAL, index, game.rounds % game.choices, 9)
         if game.secrets is not None:
             choice, data = game.secrets.answer, game.secrets.answer_call(index)
-        self.attempt(self.chain.master, data, None)
-        game.revealed, game.answer = True, choice
+        if late == 0:
+            self._deadlines_pass()
+        if self.attempt(self.chain.master, data, None if late else "RevealTooLate"):
+            game.revealed, game.answer = True, choice
 
     # peers
 

@@ -193,6 +193,17 @@ async def test_many_rebuilds_are_slowed_down_and_said() -> None:
         assert supervisor.number == 6
 
 
+async def test_twenty_deaths_after_work_are_not_slowed_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WORKED_SECONDS", 0.0)
+    factory = Factory()
+    async with _running(factory) as (supervisor, _):
+        for number in range(1, 21):
+            await _until(lambda number=number: supervisor.number == number)  # type: ignore[misc]
+            factory.made[-1].death.set()
+        await _until(lambda: supervisor.number == 21)
+        assert not supervisor.degraded
+
+
 async def test_a_generation_that_was_given_up_is_replaced_once() -> None:
     factory = Factory()
     async with _running(factory) as (supervisor, _):

@@ -122,8 +122,22 @@ async def test_a_known_transaction_is_no_trouble(
     assert signer.signed == 1
 
 
+@pytest.fixture
+def reasons(store: OutboxStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why intents went back to the line, in order."""
+    told: list[str] = []
+    postpone = store.postpone
+
+    def noted(intent: int, reason: str, until: float) -> None:
+        told.append(reason)
+        postpone(intent, reason, until)
+
+    monkeypatch.setattr(store, "postpone", noted)
+    return told
+
+
 async def test_a_nonce_that_another_program_took_is_replaced_after_a_grace(
-    store: OutboxStore, chain: FakeChain, delivery: Delivery, clock: FakeClock
+    store: OutboxStore, chain: FakeChain, delivery: Delivery, clock: FakeClock, reasons: list[str]
 ) -> None:
     key = store.put(reward("A", 5, 0, 1))[0].key
     chain.drop_sends = True
@@ -135,6 +149,7 @@ async def test_a_nonce_that_another_program_took_is_replaced_after_a_grace(
     assert row(store, key).nonce(ACCOUNT) == 0, "the receipt may be late"
     clock.now += NONCE_GRACE_SECONDS
     await drain(delivery, 3)
+    assert reasons == ["nonce taken by another transaction"]
     assert row(store, key).state is State.DELIVERED
     assert [attempt.nonce for attempt in row(store, key).attempts] == [0, 1]
     assert chain.state.nonces[ACCOUNT.lower()] == 2
@@ -207,6 +222,7 @@ async def test_a_transaction_that_reverts_again_and_again_is_given_up(
     await delivery.step()
     assert (row(store, key).state, row(store, key).reason) == (State.REJECTED, "reverted")
     assert len(row(store, key).attempts) == MAX_REVERTS
+    assert delivery.last_error == "reward of round 5 reverted every time"
 
 
 async def test_an_old_round_is_rejected_with_its_reason(
@@ -318,7 +334,7 @@ async def test_a_gap_is_filled_by_what_comes_next(
 
 
 async def test_a_gap_that_nothing_fills_is_filled_from_the_end(
-    store: OutboxStore, chain: FakeChain, delivery: Delivery, clock: FakeClock
+    store: OutboxStore, chain: FakeChain, delivery: Delivery, clock: FakeClock, reasons: list[str]
 ) -> None:
     rows = [store.put(reward("A", number, 0, 1))[0] for number in (5, 6, 7)]
     chain.drop_sends = True
@@ -330,6 +346,7 @@ async def test_a_gap_that_nothing_fills_is_filled_from_the_end(
     clock.now += STUCK_SECONDS
     await drain(delivery, 2)
     assert [attempt.nonce for attempt in row(store, rows[2].key).attempts] == [2, 0]
+    assert reasons == ["moved into a gap"]
     clock.now += RESEND_SECONDS
     await drain(delivery, 3)
     assert row(store, rows[1].key).state is row(store, rows[2].key).state is State.DELIVERED
