@@ -81,6 +81,8 @@ class MarketMachine(RuleBasedStateMachine):
         self.games: list[Game] = []
         self.paused = False
         self.seed = 0
+        for committed in (True, False):  # so that the first actions have something to act on
+            self.create(3, 3, committed, 1)
 
     def teardown(self) -> None:
         try:
