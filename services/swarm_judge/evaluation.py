@@ -65,6 +65,8 @@ class Evaluation:
             self._signatures.check(peer_id, client_round, model, proof)
         if not await self._registrations.knows(peer_id):
             raise Refusal(403, "PeerNotRegistered")
+        if proof is not None:
+            self._signatures.once(peer_id, proof)
         who = (peer_id, proof is not None)
         if who in self._asking:
             raise Refusal(429, "QuestionAlreadyAsked")

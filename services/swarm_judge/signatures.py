@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from swarm_core.judge_wire import request_digest
 
 MAX_SKEW_SECONDS = 120
 _MAX_NONCES = 200_000
+_MAX_NONCES_OF_PEER = 1024  # a few hundred times what a peer needs in that time
 
 
 class Proof(BaseModel):
@@ -46,10 +47,11 @@ class Signatures:
 
     def __init__(self, audience: Callable[[], str]) -> None:
         self._audience = audience
-        self._nonces: OrderedDict[str, float] = OrderedDict()
+        self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._of_peer: Counter[str] = Counter()
 
     def check(self, peer_id: str, round_number: int, model: str, proof: Proof) -> None:
-        """Raises Refusal 401 unless `peer_id` signed exactly this request, now and for us, for the first time.
+        """Raises Refusal 401 unless `peer_id` signed exactly this request, now and for us.
 
         Raises Unavailable while the swarm's coordinator is not known yet.
         """
@@ -65,13 +67,21 @@ class Signatures:
         message = judge_message(peer_id, self._audience(), digest, proof.issued_at, proof.nonce)
         if not verify(peer_id, public, signature, message):
             raise Refusal(401, "InvalidSignature")
-        self._once(f"{peer_id}/{proof.nonce}", now)
 
-    def _once(self, key: str, now: float) -> None:
+    def once(self, peer_id: str, proof: Proof) -> None:
+        """Use up the nonce of a checked proof. Raises Refusal 401 the second time, 429 for too many.
+
+        For registered peers only: keys cost nothing, so anybody could fill the memory of nonces, and lock others out.
+        """
+        now = time.time()
         while self._nonces and next(iter(self._nonces.values())) < now - 2 * MAX_SKEW_SECONDS:
-            self._nonces.popitem(last=False)
-        if key in self._nonces:
+            (forgotten, _), _ = self._nonces.popitem(last=False)
+            self._of_peer[forgotten] -= 1
+            if not self._of_peer[forgotten]:
+                del self._of_peer[forgotten]
+        if (peer_id, proof.nonce) in self._nonces:
             raise Refusal(401, "RequestReplayed")
-        if len(self._nonces) >= _MAX_NONCES:
+        if len(self._nonces) >= _MAX_NONCES or self._of_peer[peer_id] >= _MAX_NONCES_OF_PEER:
             raise Refusal(429, "TooManyRequests")
-        self._nonces[key] = now
+        self._nonces[peer_id, proof.nonce] = now
+        self._of_peer[peer_id] += 1
