@@ -1,5 +1,5 @@
 .PHONY: e2e-login fuzz-login load-login
-e2e-login: $(STAMP) tools ## login in Chromium: passkey, wallet, password, Caddy, TLS, other sites, restarts
+e2e-login: $(STAMP) images ## login in Chromium: passkey, wallet, password, Caddy, TLS, other sites, restarts, a second stack
 	$(PYTEST) tests/e2e_login
 fuzz-login: $(STAMP) ## schemathesis over both listeners of the login service
 	$(PYTEST) --timeout 900 tests/fuzz_login

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from tests.e2e.conftest import clone, images
 from tests.support.authority import Authority, make_authority
 from tests.support.chains import Anvil, LocalChain, anvil_binary, deploy_chain, free_port
 from tests.support.chromium import NAME, chromium
@@ -17,6 +18,7 @@ from swarm_core.identity import generate_key, parse_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE_MILLISECONDS = 30_000
+__all__ = ["clone", "images"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
