@@ -45,6 +45,7 @@ class Supervisor:
         self._available = asyncio.Event()
         self._given_up: asyncio.Future[str] | None = None
         self._recent: deque[tuple[float, int]] = deque(maxlen=_MANY_DEATHS + 1)  # when, and what it counts
+        self._worked_last = 0  # number of the newest generation that did something for a caller
         self.generation: Generation | None = None
         self.number = 0
         self.rebuilds = 0
@@ -99,6 +100,7 @@ class Supervisor:
                 try:
                     await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
                     if work.done() and (work.exception() is None or not await self._was_lost(generation, work)):
+                        self._worked_last = generation.number
                         return work.result()
                 finally:
                     work.cancel()
@@ -134,7 +136,8 @@ class Supervisor:
         now = time.monotonic()
         was_degraded = self.degraded
         self.rebuilds += 1
-        self._recent.append((now, 1 if now - generation.started >= _WORKED_SECONDS else _WITHOUT_WORK))
+        worked = self._worked_last == generation.number or now - generation.started >= _WORKED_SECONDS
+        self._recent.append((now, 1 if worked else _WITHOUT_WORK))
         self.reason = reason
         if now - generation.started >= _SETTLED_SECONDS:
             self._backoff.reset()

@@ -193,12 +193,16 @@ async def test_many_rebuilds_are_slowed_down_and_said() -> None:
         assert supervisor.number == 6
 
 
-async def test_twenty_deaths_after_work_are_not_slowed_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WORKED_SECONDS", 0.0)
+async def test_twenty_deaths_after_work_are_not_slowed_down() -> None:
     factory = Factory()
+
+    async def identify(generation: Generation) -> list[str]:
+        return await generation.identify()
+
     async with _running(factory) as (supervisor, _):
         for number in range(1, 21):
             await _until(lambda number=number: supervisor.number == number)  # type: ignore[misc]
+            await supervisor.call(identify, 5.0)
             factory.made[-1].death.set()
         await _until(lambda: supervisor.number == 21)
         assert not supervisor.degraded
