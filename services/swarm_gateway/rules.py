@@ -1,8 +1,8 @@
 """What a stranger may ask of the chain: methods, the form of their parameters, and where a transaction may go.
 
 The chain is a development node whose own RPC can set balances, time and code; nothing of that passes. What passes is
-what a node of this project needs: reading blocks, receipts and state, and transactions to the swarm's own contracts
-(gas is free here, so anything else would be a gift of disk). Pure functions, no network.
+what a node of this project needs: reading blocks, receipts and state, and calls and transactions to the swarm's own
+contracts (gas is free here, so anything else would be a gift of CPU and disk). Pure functions, no network.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _WORD = re.compile("0x[0-9a-fA-F]{64}")
 _TAGS = frozenset({"latest", "pending", "safe", "finalized", "earliest"})
 _CALL_FIELDS = frozenset({"from", "to", "data", "input", "value", "gas", "gasPrice", "maxFeePerGas",
                           "maxPriorityFeePerGas", "nonce", "type", "chainId", "accessList"})  # fmt: skip
+# of anything else, a precompiled contract for one, a call may cost the chain a second of CPU
+_CALLS = frozenset({"eth_call", "eth_estimateGas"})
 _TO_FIELD = {1: 4, 2: 5}  # transaction type -> position of its destination; a legacy one has it at 3
 
 
@@ -42,6 +44,8 @@ def check(method: object, params: object, contracts: Collection[str]) -> bool:
         raise Refusal(BAD_PARAMS, "params must be a list")
     if not rule(params):
         raise Refusal(BAD_PARAMS, "these parameters are not offered here")
+    if method in _CALLS and params[0]["to"].lower() not in contracts:
+        raise Refusal(BAD_PARAMS, "calls go to the contracts of this swarm only")
     if method != "eth_sendRawTransaction":
         return False
     if destination(bytes.fromhex(params[0][2:])) not in contracts:
@@ -93,13 +97,11 @@ def _call(params: list[Any]) -> bool:
     if not 1 <= len(params) <= 2 or not isinstance(params[0], dict) or not all(map(_block, params[1:])):
         return False
     request = params[0]
-    data = request.get("data", request.get("input", "0x"))
+    data = [request[field] for field in ("data", "input") if field in request]
     return (
         set(request) <= _CALL_FIELDS
         and _is(_ADDRESS, request.get("to"))
-        and isinstance(data, str)
-        and _is(_HEX, data)
-        and len(data) <= 2 + 2 * MAX_DATA_BYTES
+        and all(_is(_HEX, text) and len(text) <= 2 + 2 * MAX_DATA_BYTES for text in data)
         and all(isinstance(request[field], str) for field in set(request) - {"accessList"})
         and "accessList" not in request
     )

@@ -51,6 +51,8 @@ FORBIDDEN: list[tuple[str, list[Any]]] = [
     ("eth_newFilter", [{}]),
     ("eth_getBlockByNumber", ["latest", True]),
     ("eth_call", [{"to": TO_STRANGER, "data": "0x"}, "latest", {TO_STRANGER: {"code": "0x00"}}]),
+    ("eth_call", [{"to": "0x" + "00" * 19 + "05", "data": "0x00"}, "latest"]),
+    ("eth_estimateGas", [{"to": TO_STRANGER, "data": "0x"}]),
     ("web3_clientVersion", []),
     ("rpc_modules", []),
     ("admin_nodeInfo", []),

@@ -93,6 +93,9 @@ def test_what_a_node_asks_passes(method: str, params: list[Any]) -> None:
     [
         ("eth_call", [{"to": COORDINATOR}, "latest", {OTHER: {"balance": "0xff"}}]),  # state override
         ("eth_call", [{"to": COORDINATOR, "data": "0x" + "00" * (MAX_DATA_BYTES + 1)}]),
+        ("eth_call", [{"to": COORDINATOR, "data": "0x", "input": "0x" + "00" * (MAX_DATA_BYTES + 1)}]),
+        ("eth_call", [{"to": "0x" + "00" * 19 + "05", "data": "0x00"}]),  # modular exponentiation: seconds of CPU
+        ("eth_estimateGas", [{"to": OTHER, "data": "0x00"}]),
         ("eth_call", [{"data": "0x00"}]),
         ("eth_call", [{"to": COORDINATOR, "blobs": "0x"}]),
         ("eth_call", ["0x"]),
