@@ -207,3 +207,12 @@ def test_only_gateway_and_libp2p_are_open_to_others(host: Host) -> None:
     assert outside == {"gateway", "dht"}, opened
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"http://{host.address}:8545", timeout=3, trust_env=False)
+
+
+def test_the_guest_stops_and_comes_back_as_the_same_peer(guest: Guest) -> None:
+    """`docker compose down` and `up`, as any operator does; the volumes stay."""
+    peer = peer_of(guest.stack)
+    guest.stack.compose("down", "--timeout", "10")
+    assert guest.stack.services() == []
+    guest.stack.up(seconds=JOIN_SECONDS)
+    assert peer_of(guest.stack) == peer
