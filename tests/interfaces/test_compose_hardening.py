@@ -60,7 +60,7 @@ def test_no_dependency_ever_restarts_another_service() -> None:
 
 
 def test_no_service_that_may_have_no_container_is_required_by_one_that_runs() -> None:
-    """`docker compose down` of a node that joined another swarm would end with an error and leave everything running."""
+    """`docker compose down` of a node that joined another swarm would end with an error and stop nothing."""
     absent = {name for name, service in SERVICES.items() if "SWARM_LOCAL_SWARM" in str(service.get("deploy", ""))}
     assert {"chain", "bootnode", "judge", "round-keeper"} <= absent
     for name in SERVICES.keys() - absent:
