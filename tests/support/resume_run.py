@@ -82,15 +82,15 @@ def run(directory: Path, rounds: int, kills: list[float], foreign: int, seconds:
     trajectory, end = Trajectory(), time.monotonic() + seconds
     with FastChain() as chain, StubDaemon(run_dir / "dht.sock") as daemon:
         daemon.batches = foreign_groups(foreign)
-        environment = _environment(directory, chain.url)
+        variables = environment(directory, chain.url)
         for kill in [*kills, float(rounds)]:
-            known = len(_records(history))
+            known = len(records_of(history))
             with log.open("a") as file:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "swarm_node.main"], env=environment, stderr=file, cwd=ROOT
+                    [sys.executable, "-m", "swarm_node.main"], env=variables, stderr=file, cwd=ROOT
                 )
             try:
-                while not any(record["training_round"] >= int(kill) - 1 for record in _records(history)):
+                while not any(record["training_round"] >= int(kill) - 1 for record in records_of(history)):
                     assert process.poll() is None, log.read_text()[-3000:]
                     assert time.monotonic() < end, log.read_text()[-3000:]
                     time.sleep(0.05)  # between two polls with a deadline
@@ -98,7 +98,7 @@ def run(directory: Path, rounds: int, kills: list[float], foreign: int, seconds:
             finally:
                 process.send_signal(signal.SIGKILL)
                 process.wait(timeout=20)
-            trajectory.lives.append(_records(history)[known:])
+            trajectory.lives.append(records_of(history)[known:])
     return trajectory
 
 
@@ -124,7 +124,8 @@ def check(killed: Trajectory, whole: Trajectory, rounds: int, kills: int) -> Non
         assert 1 <= after[0]["training_round"] - before[-1]["training_round"] <= 2
 
 
-def _records(history: Path) -> list[dict[str, Any]]:
+def records_of(history: Path) -> list[dict[str, Any]]:
+    """The finished rounds in a worker's history file."""
     if not history.exists():
         return []
     lines = history.read_text().splitlines()
@@ -137,7 +138,8 @@ def _records(history: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _environment(directory: Path, rpc_url: str) -> dict[str, str]:
+def environment(directory: Path, rpc_url: str) -> dict[str, str]:
+    """Of a worker whose daemon listens below `directory`; nobody takes its rewards."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
