@@ -3,9 +3,9 @@
     python benchmarks/memory_flat.py [--json] [--rounds 2000]
 
 A real `swarm-node` process on a chain that never makes it wait, with another peer's groups in every round, evaluations,
-checkpoints, history and TensorBoard files. Rounds are those of a small machine (two questions, four completions, 96 tokens), so that 2,000 take minutes.
-Resident sizes are read from /proc after each round; medians of twenty rounds are compared. Exit code 1 when they differ
-by more than 2 %.
+checkpoints, history and TensorBoard files. Rounds are small (two questions, four completions, 96 tokens), so that 2,000
+take minutes. Resident sizes are read from /proc after each round; medians of twenty rounds are compared. Exit code 1
+when they differ by more than 2 %.
 """
 
 from __future__ import annotations

@@ -41,11 +41,15 @@ def unsupported_reason(model: Any, longest: int) -> str | None:
         return f"a sliding window of {window} with {longest} tokens"
     if getattr(config, "attn_logit_softcapping", None) is not None:
         return "soft-capped attention scores"
+    if getattr(config, "final_logit_softcapping", None) is not None:
+        return "soft-capped logits"
+    if getattr(config, "use_bidirectional_attention", False):
+        return "attention in both directions"
     return None
 
 
 # Decoders whose attention takes (query, key, value, 4D mask) through the attention interface and nothing else.
-SUPPORTED_MODEL_TYPES = frozenset({"qwen2", "qwen3", "llama", "mistral", "phi3", "gemma"})
+SUPPORTED_MODEL_TYPES = frozenset({"qwen2", "qwen3", "llama", "mistral", "phi", "phi3", "gemma", "gemma3_text"})
 
 
 def shared_prompt_attention(
@@ -89,7 +93,7 @@ def shared_prompt_attention(
             _gather(queries, bucket.own_index, heads),
             _gather(keys, bucket.key_index, key_heads),
             _gather(values, bucket.key_index, key_heads),
-            attn_mask=bucket.mask,
+            attn_mask=bucket.mask.to(queries.dtype),  # torch reads a float32 mask as float64 there, without a word
             scale=scaling,
             enable_gqa=grouped,
         )

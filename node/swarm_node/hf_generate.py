@@ -9,8 +9,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
 
 from swarm_node.hyper import Hyperparameters
+from swarm_node.stop_strings import StopStrings
+
+
+class _StopAt(StoppingCriteria):  # type: ignore[misc]
+    """Ends rows of `generate` at stop strings; their completions begin at column `width`."""
+
+    def __init__(self, stops: StopStrings, width: int) -> None:
+        self._stops = stops
+        self._width = width
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        return torch.tensor(self._stops.ended(input_ids[:, self._width :].tolist()), device=input_ids.device)
 
 
 def generate(
@@ -22,6 +35,7 @@ def generate(
     hyper: Hyperparameters,
     end_ids: Sequence[int],
     greedy: bool,
+    stops: StopStrings,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens and log-probabilities at the temperature, both [I·G, ≤ limit], as the decode loop gives them.
 
@@ -47,6 +61,7 @@ def generate(
             pad_token_id=end_ids[0],
             return_dict_in_generate=True,
             output_logits=True,
+            stopping_criteria=StoppingCriteriaList([_StopAt(stops, width)] if stops else []),
             **sampling,
         )
     tokens = output.sequences[:, width:]

@@ -3,12 +3,13 @@
 Read before torch is imported, so this module must stay free of it.  Works with `policy`, `advantages` and `train`.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
 ScaleRewards = Literal["group", "batch", "none"]
+StopString = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class Hyperparameters(BaseModel):
@@ -30,6 +31,7 @@ class Hyperparameters(BaseModel):
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0, description="0: no limit")
+    stop_strings: tuple[StopString, ...] = Field((), max_length=16, description="a completion ends with the first")
 
     # objective
     loss_type: LossType = "bnpo"
@@ -57,6 +59,11 @@ class Hyperparameters(BaseModel):
         if self.epsilon_high < self.epsilon:
             raise ValueError(f"epsilon_high ({self.epsilon_high}) must not be below epsilon ({self.epsilon})")
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint's config hash is over. Fields added since 0.1.0 count when they are set only, or every
+        node would begin anew with the update that brings them."""
+        return self.model_dump(exclude=set() if self.stop_strings else {"stop_strings"})
 
 
 def embedded_hyperparameters() -> Hyperparameters:

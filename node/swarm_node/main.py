@@ -131,7 +131,7 @@ async def _assemble(
     task_set = settings.tasks or ("embedded" if name == EMBEDDED else "rgym")
     tasks = await asyncio.to_thread(TaskSet.load, task_set, environments)
     trainer: Backend
-    parts: list[object] = [loaded.identity, hyper.model_dump(), tasks.identity, settings.seed]
+    parts: list[object] = [loaded.identity, hyper.identity(), tasks.identity, settings.seed]
     if settings.trainer == "trl":
         from swarm_node.trl_backend import TrlTrainer, read_overrides
 

@@ -1,7 +1,8 @@
 """The policy: samples all completions of a round in one batch.
 
 Each prompt is prefilled once and its keys and values repeated for its completions; finished rows leave the batch.
-Works with `kv_cache` and `sampling`; models that our attention does not know go through transformers' `generate`.
+Works with `kv_cache`, `sampling` and `stop_strings`; models that our attention does not know go through
+transformers' `generate`.
 """
 
 from __future__ import annotations
@@ -15,28 +16,33 @@ import torch
 from swarm_core.log import get_logger
 from swarm_node import attention, decoder, hf_generate
 from swarm_node.device import DeviceChoice
+from swarm_node.forward import attention_dtype
 from swarm_node.hyper import Hyperparameters
 from swarm_node.kv_cache import preallocated_cache, take_rows
 from swarm_node.sampling import draw
+from swarm_node.stop_strings import StopStrings
 
 log = get_logger("policy")
 
 DROP_FINISHED_AT = 0.25  # share of finished rows at which they are dropped; copying the cache costs about a step
-CUDA_CHECK_EVERY = 8  # steps between looks at the finished rows, each of which waits for the GPU
+CPU_CHECK_EVERY = 1  # steps between looks at the finished rows
+CUDA_CHECK_EVERY = 8  # each look waits for the GPU
 
 
 @dataclass(frozen=True)
 class Completion:
     """One sampled completion.
 
-    `ids` are the exact tokens, the end token included when `finished`; `logprobs` their log-probabilities under the
-    policy at the sampling temperature, before top-p and top-k.  `text` leaves special tokens out.
+    `ids` are the exact tokens, the end token included where one was drawn; `logprobs` their log-probabilities under
+    the policy at the sampling temperature, before top-p and top-k.  `text` leaves special tokens out and ends with the
+    stop string where there is one.
     """
 
     ids: list[int]
     logprobs: list[float]
     text: str
-    finished: bool
+    finished: bool  # by an end token or a stop string, not by its length
+    whole: bool = True  # the text is that of all tokens; False where a stop string ended inside the last one
 
 
 class Policy:
@@ -49,6 +55,7 @@ class Policy:
         self._hyper = hyper
         self._end_ids = end_token_ids(model, tokenizer)
         self._end_tensor = torch.tensor(self._end_ids, device=device.device)
+        self._stops = StopStrings(tokenizer, hyper.stop_strings)
         self._fallback_logged = False
 
     @torch.no_grad()
@@ -80,7 +87,15 @@ class Policy:
             else:
                 self._log_fallback(reason)
                 tokens, logprobs = hf_generate.generate(
-                    self._model, prompts, num_generations, limit, generator, self._hyper, self._end_ids, greedy
+                    self._model,
+                    prompts,
+                    num_generations,
+                    limit,
+                    generator,
+                    self._hyper,
+                    self._end_ids,
+                    greedy,
+                    self._stops,
                 )
         completions = self._harvest(tokens.tolist(), logprobs.tolist())
         return [completions[start : start + num_generations] for start in range(0, rows, num_generations)]
@@ -102,7 +117,8 @@ class Policy:
         uniforms = uniforms.to(device)
 
         config = self._model.config.get_text_config()
-        cache = preallocated_cache(config.num_hidden_layers, width + limit, self._device.compute_dtype)
+        dtype = attention_dtype(self._model, self._device)
+        cache = preallocated_cache(config.num_hidden_layers, width + limit, dtype)
         slots = torch.arange(width + limit, device=device)
         visible = slots >= pads[:, None]  # [I, S] what is not left padding
         positions = (slots[:width] - pads[:, None]).clamp(min=0)
@@ -116,13 +132,13 @@ class Policy:
         expand = torch.arange(len(prompts), device=device).repeat_interleave(num_generations)
         take_rows(cache, expand)
         logits, pads, visible = logits[expand], pads[expand], visible[expand]
-        decode = decoder.make(self._model, self._device.compute_dtype, width + limit)
-        hidden = _score_mask(visible, self._device.compute_dtype) if width > min(map(len, prompts)) else None
+        decode = decoder.make(self._model, dtype, width + limit)
+        hidden = _score_mask(visible, dtype) if width > min(map(len, prompts)) else None
         active = torch.arange(len(expand), device=device)  # original row of each running row
         finished = torch.zeros(len(expand), dtype=torch.bool, device=device)
         tokens = torch.zeros(len(expand), limit, dtype=torch.long, device=device)
         logprobs = torch.zeros(len(expand), limit, device=device)
-        check_every = CUDA_CHECK_EVERY if device.type == "cuda" else 1
+        check_every = CUDA_CHECK_EVERY if device.type == "cuda" else CPU_CHECK_EVERY
 
         for step in range(limit):
             scaled = logits.float() if hyper.temperature == 1.0 else logits.float() / hyper.temperature
@@ -133,6 +149,10 @@ class Policy:
                 break
             finished |= self._ended(token, step, active)
             if (step + 1) % check_every == 0:
+                if self._stops:
+                    begin = max(0, step + 1 - self._stops.reach(check_every))
+                    rows = tokens[active, begin : step + 1].tolist()
+                    finished |= torch.tensor(self._stops.ended(rows, check_every), device=device)
                 done = int(finished.sum())
                 if done == len(active):
                     return tokens[:, : step + 1], logprobs[:, : step + 1]
@@ -171,17 +191,22 @@ class Policy:
         return logits
 
     def _harvest(self, tokens: list[list[int]], logprobs: list[list[float]]) -> list[Completion]:
-        """Cut each row after its end token and decode it."""
+        """Cut each row after its end token or the token that completes a stop string, and decode it."""
         ends = set(self._end_ids)
-        cut = []
+        rows = []
         for row in tokens:
             stop = next((place for place, token in enumerate(row) if token in ends), None)
-            cut.append(row if stop is None else row[: stop + 1])
-        texts = self._tokenizer.batch_decode(cut, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return [
-            Completion(ids, values[: len(ids)], text, ids[-1] in ends)
-            for ids, values, text in zip(cut, logprobs, texts, strict=True)
-        ]
+            rows.append(row if stop is None else row[: stop + 1])
+        completions = []
+        for ids, values, text in zip(rows, logprobs, self._stops.decode(rows), strict=True):
+            found = self._stops.cut(ids) if self._stops else None
+            if found is None:
+                completions.append(Completion(ids, values[: len(ids)], text, ids[-1] in ends))
+            else:
+                count, upto = found
+                whole = upto == self._stops.decode([ids[:count]])[0]
+                completions.append(Completion(ids[:count], values[:count], upto, True, whole))
+        return completions
 
 
 def _score_mask(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

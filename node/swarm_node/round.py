@@ -52,6 +52,8 @@ class Rollout:
     def as_sampled_group(self, tokenizer: str, temperature: float) -> RolloutGroup:
         """The same with what a peer of the same tokenizer needs to form ratios; plain if that is out of bounds."""
         plain = self.as_group()
+        if not all(completion.whole for completion in self.completions):  # their text makes other tokens
+            return plain
         rows = tuple(tuple(completion.logprobs) for completion in self.completions)
         sampled = replace(plain, metadata=(("temperature", temperature),), logprobs=rows, tokenizer=tokenizer)
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_settings import NoDecode
 
 from swarm_chain.settings import ChainSettings
-from swarm_node.hyper import Hyperparameters, LossType, ScaleRewards, default_hyperparameters
+from swarm_node.hyper import Hyperparameters, LossType, ScaleRewards, StopString, default_hyperparameters
 
 _HYPERPARAMETERS = frozenset(Hyperparameters.model_fields) - {
     "adam_beta1",
@@ -18,6 +19,18 @@ _HYPERPARAMETERS = frozenset(Hyperparameters.model_fields) - {
 }
 
 _FOREIGN_CHAIN_SECONDS = 10_800
+
+
+def _strings(value: Any) -> Any:
+    """A JSON list of strings, or one string as it is. Raises ValueError for another list."""
+    if not isinstance(value, str):
+        return value
+    if not value.startswith("["):
+        return (value,)
+    try:
+        return TypeAdapter(tuple[StopString, ...]).validate_json(value, strict=True)
+    except ValidationError:
+        raise ValueError('not a JSON list of strings that are not empty, such as ["</answer>", "\\n\\n"]') from None
 
 
 class NodeSettings(ChainSettings):
@@ -61,6 +74,9 @@ class NodeSettings(ChainSettings):
     temperature: float | None = Field(None, gt=0, description="Sampling temperature.")
     top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling.")
     top_k: int | None = Field(None, ge=0, description="0: no limit.")
+    stop_strings: Annotated[tuple[StopString, ...] | None, NoDecode, BeforeValidator(_strings)] = Field(
+        None, max_length=16, description="Strings that end a completion: one, or a JSON list."
+    )
     learning_rate: float | None = Field(None, ge=0, description="AdamW's step size.")
     loss_type: LossType | None = Field(None, description="As in TRL: grpo, bnpo, dr_grpo, dapo.")
     scale_rewards: ScaleRewards | None = Field(None, description="As in TRL: group, batch, none.")

@@ -109,6 +109,7 @@ PROCESS_NAMES = frozenset(
         "SWARM_SCALE_REWARDS",
         "SWARM_SEED",
         "SWARM_STATE_DIR",
+        "SWARM_STOP_STRINGS",
         "SWARM_SUBMIT_SECONDS",
         "SWARM_TASKS",
         "SWARM_TEMPERATURE",

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from swarm_node.hyper import Hyperparameters, default_hyperparameters
 
-OURS = {"num_questions", "num_external", "micro_batch_tokens"}
+OURS = {"num_questions", "num_external", "micro_batch_tokens", "stop_strings"}
 
 
 def test_embedded_preset() -> None:

@@ -33,7 +33,9 @@ def likely_end(model: Any, push: float) -> None:
         model.lm_head.weight[END] += push * model.lm_head.weight.mean(0) + push * 0.05
 
 
-@pytest.mark.parametrize("family", ["qwen2", "qwen3", "llama", "mistral", "phi3", "gemma", "gemma2"])
+@pytest.mark.parametrize(
+    "family", ["qwen2", "qwen3", "llama", "mistral", "phi", "phi3", "gemma", "gemma2", "gemma3_text"]
+)
 def test_greedy_equals_transformers(
     family: str, make_model: Callable[..., Any], tokenizer: Any, cpu: DeviceChoice
 ) -> None:

@@ -36,6 +36,17 @@ def test_what_is_set_wins_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) ->
     assert load(NodeSettings).hyperparameters("embedded") == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "strings"),
+    [("</answer>", ("</answer>",)), ('["</answer>", "\\n\\n"]', ("</answer>", "\n\n")), ("", ()), ("[]", ())],
+)
+def test_stop_strings(monkeypatch: pytest.MonkeyPatch, value: str, strings: tuple[str, ...]) -> None:
+    monkeypatch.setenv("SWARM_STOP_STRINGS", value)
+    hyper = load(NodeSettings).hyperparameters("embedded")
+    assert hyper.stop_strings == strings
+    assert ("stop_strings" in hyper.identity()) == bool(strings), "nodes of 0.1.0 resume only with the hash they had"
+
+
 def test_a_contradiction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWARM_EPSILON", "0.5")
     with pytest.raises(ConfigError, match=r"^epsilon_high \(0.28\) must not be below epsilon \(0.5\)"):
@@ -50,6 +61,9 @@ def test_a_contradiction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         ("NUM_GENERATIONS", "abc"),
         ("TEMPERATURE", "0"),
         ("TOP_P", "1.5"),
+        ("STOP_STRINGS", '["a'),
+        ("STOP_STRINGS", '[""]'),
+        ("STOP_STRINGS", "[1]"),
         ("DEVICE", "tpu"),
         ("EXCHANGE_SECONDS", "0"),
         ("LOSS_TYPE", "ppo"),

@@ -120,7 +120,7 @@ def test_gradients_equal_the_padded_reference(
     assert (metrics.groups_used, metrics.groups_skipped, metrics.external_used, metrics.tokens) == (2, 1, 1, 37)
 
 
-@pytest.mark.parametrize("family", ["qwen3", "llama", "phi3", "gemma", "gemma2"])
+@pytest.mark.parametrize("family", ["qwen3", "llama", "mistral", "phi", "phi3", "gemma", "gemma2", "gemma3_text"])
 def test_gradients_of_other_families(family: str, make_model: Callable[..., Any], cpu: DeviceChoice) -> None:
     model = make_model(family, dtype=torch.float64)
     reference = copy.deepcopy(model)
