@@ -24,7 +24,7 @@ import httpx
 from tests.support.chains import LocalChain, free_port
 
 from swarm_core.identity import PeerKey, sign_binding
-from swarm_core.status import DhtStatus, LoginStatus
+from swarm_core.status import DhtStatus, LoginStatus, NodeStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = ("services", "node", "login-proxy", "monitoring")
@@ -73,6 +73,28 @@ class Daemon:
                 body = {"public_key": daemon.key.public, "signature": signature}
                 text = {name: base64.b64encode(value).decode() for name, value in body.items()}
                 _answer(self, {"peer_id": key.peer_id, **text})
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Quiet."""
+
+        self._server = _UnixServer(str(path), Handler)
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Worker:
+    """A worker's `node.sock` that tells one status."""
+
+    def __init__(self, path: Path, status: NodeStatus) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                _answer(self, status.model_dump())
 
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet."""
