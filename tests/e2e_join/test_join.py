@@ -27,6 +27,8 @@ from swarm_chain.settings import ChainSettings
 __all__ = ["clone", "images"]
 
 JOIN_SECONDS = 180
+# with a project's name alone, Compose stops by labels, and misses the services that have no replicas here
+WITH_FILE = ("--file", "docker-compose.yml")
 pytestmark = pytest.mark.timeout(900)
 TO_STRANGER = "0x" + "11" * 20
 # what would give a stranger the chain, its disk or other people's accounts
@@ -120,8 +122,11 @@ def guest(
     (folder / ".env").write_text(host.join_env)
     for stack in _stack(folder, "guest", request):
         began = time.monotonic()
-        stack.up(seconds=JOIN_SECONDS)
-        yield Guest(stack, began)
+        try:
+            stack.up(seconds=JOIN_SECONDS)
+            yield Guest(stack, began)
+        finally:
+            stack.compose(*WITH_FILE, "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "3")
 
 
 def peer_of(stack: Stack) -> str:
@@ -212,7 +217,7 @@ def test_only_gateway_and_libp2p_are_open_to_others(host: Host) -> None:
 def test_the_guest_stops_and_comes_back_as_the_same_peer(guest: Guest) -> None:
     """`docker compose down` and `up`, as any operator does; the volumes stay."""
     peer = peer_of(guest.stack)
-    guest.stack.compose("down", "--timeout", "10")
+    guest.stack.compose(*WITH_FILE, "down", "--timeout", "10")
     assert guest.stack.services() == []
     guest.stack.up(seconds=JOIN_SECONDS)
     assert peer_of(guest.stack) == peer
