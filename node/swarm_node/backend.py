@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """Owns the optimiser of a model; the weights stay in place. One call at a time."""
 
-    micro_batch_tokens: int  # packed tokens forwarded at once; TRL's batches are fixed when it is built
+    micro_batch_tokens: int  # packed tokens forwarded at once; may change between steps
 
     @property
     def optimizer_steps(self) -> int:

@@ -20,6 +20,7 @@ from swarm_node.device import DeviceChoice
 from swarm_node.forward import attention_dtype, score_completions
 from swarm_node.hyper import Hyperparameters
 from swarm_node.loss import BatchSize, TokenLosses, token_losses, token_weight
+from swarm_node.optimizer import Moments, adamw, moments, restore_moments
 from swarm_node.packing import PackedBatch, Row, TrainingGroup, pack, plan
 
 __all__ = ["StepMetrics", "Trainer", "TrainingGroup"]
@@ -57,14 +58,7 @@ class Trainer:
         self._device = device
         self._room = None if max_external_ratio is None else math.log(max_external_ratio)
         self._reference = copy.deepcopy(model).requires_grad_(False) if hyper.beta > 0 else None
-        self._optimizer = torch.optim.AdamW(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=hyper.learning_rate,
-            betas=(hyper.adam_beta1, hyper.adam_beta2),
-            eps=hyper.adam_epsilon,
-            weight_decay=hyper.weight_decay,
-            fused=True,
-        )
+        self._optimizer = adamw(model, hyper)
         self.optimizer_steps = 0
         self.micro_batch_tokens = hyper.micro_batch_tokens  # packed tokens forwarded at once; may change between steps
 
@@ -188,13 +182,11 @@ class Trainer:
         """The model being trained."""
         return self._model
 
-    def optimizer_state(self) -> dict[int, dict[str, torch.Tensor]]:
+    def optimizer_state(self) -> Moments:
         """AdamW's moments and step counts by parameter number, for a checkpoint."""
-        state: dict[int, dict[str, torch.Tensor]] = self._optimizer.state_dict()["state"]
-        return state
+        return moments(self._optimizer)
 
-    def load_optimizer_state(self, state: dict[int, dict[str, torch.Tensor]], optimizer_steps: int) -> None:
+    def load_optimizer_state(self, state: Moments, optimizer_steps: int) -> None:
         """Take over what `optimizer_state` gave; the hyperparameters stay those of this trainer."""
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore_moments(self._optimizer, state)
         self.optimizer_steps = optimizer_steps

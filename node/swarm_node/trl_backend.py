@@ -25,6 +25,8 @@ from swarm_core.errors import ConfigError, SwarmError
 from swarm_core.log import get_logger
 from swarm_node.device import DeviceChoice
 from swarm_node.hyper import Hyperparameters
+from swarm_node.memory import is_out_of_memory
+from swarm_node.optimizer import Moments, adamw, moments, restore_moments
 from swarm_node.packing import TrainingGroup
 from swarm_node.train import StepMetrics
 from swarm_node.trl_rows import RowBatch, arrange
@@ -93,16 +95,10 @@ class TrlTrainer:
         self._tokenizer = tokenizer
         self._hyper = hyper
         self._blocks = hyper.num_questions + hyper.num_external
-        self._optimizer = torch.optim.AdamW(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=hyper.learning_rate,
-            betas=(hyper.adam_beta1, hyper.adam_beta2),
-            eps=hyper.adam_epsilon,
-            weight_decay=hyper.weight_decay,
-            fused=True,
-        )
+        self._optimizer = adamw(model, hyper)
         self.optimizer_steps = 0
-        self.micro_batch_tokens = hyper.micro_batch_tokens
+        self.micro_batch_tokens = hyper.micro_batch_tokens  # TRL is built anew where a change means other batches
+        self._device, self._overrides = device, dict(overrides or {})
         self._filler = int(tokenizer.eos_token_id)
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
         self._job: _Job | None = None
@@ -110,15 +106,27 @@ class TrlTrainer:
         self._waiting = threading.Event()
         self._scratch = tempfile.TemporaryDirectory(prefix="swarm-trl-")
         try:
-            self._trainer = self._build(device, dict(overrides or {}))
+            self._start()
         except BaseException:
             self._scratch.cleanup()
             raise
+
+    def _start(self) -> None:
+        """Build TRL's trainer for the present micro-batch and let its loop run until it waits for groups."""
+        self._failure = None
+        self._waiting.clear()
+        self._at_once = self._rows_at_once()
+        self._trainer = self._build(self._device, self._overrides)
         self._thread = threading.Thread(target=self._run, name="trl", daemon=True)
         self._thread.start()
         # TRL seeds the global generators while it starts; nothing else should draw from them meanwhile
         while not self._waiting.wait(1.0) and self._thread.is_alive():
             pass
+
+    def _rows_at_once(self) -> int:
+        return rows_at_once(
+            self._blocks * self._hyper.num_generations, self._hyper.max_completion_length, self.micro_batch_tokens
+        )
 
     @property
     def model(self) -> Any:
@@ -126,8 +134,16 @@ class TrlTrainer:
         return self._model
 
     def step(self, groups: Sequence[TrainingGroup]) -> StepMetrics:
-        """Train on `groups` as `train.Trainer.step` does.  Raises TrlFailed when TRL's loop has ended."""
+        """Train on `groups` as `train.Trainer.step` does.
+
+        Raises TrlFailed when TRL's loop has ended, or what ended it if that was want of memory: with a smaller
+        `micro_batch_tokens` the next step begins with a new loop.
+        """
         started = time.perf_counter()
+        if self._rows_at_once() != self._at_once:
+            self._end_loop()
+            with torch.random.fork_rng(devices=[]):  # a round's draws are the same wherever TRL was built
+                self._start()
         informative = [index for index, group in enumerate(groups) if any(group.advantages)]
         if not informative:
             return StepMetrics(0, 0, 0, 0, 0, 0, 0, len(groups), 0, 0, time.perf_counter() - started)
@@ -140,6 +156,8 @@ class TrlTrainer:
         while not job.done.wait(1.0):
             if not self._thread.is_alive():
                 break
+        if self._failure is not None and is_out_of_memory(self._failure):
+            raise self._failure
         if self._failure is not None or not job.done.is_set():
             raise TrlFailed(f"TRL's training loop ended: {self._failure!r}") from self._failure
         self.optimizer_steps += job.steps
@@ -160,22 +178,26 @@ class TrlTrainer:
             seconds=time.perf_counter() - started,
         )
 
-    def optimizer_state(self) -> dict[int, dict[str, torch.Tensor]]:
+    def optimizer_state(self) -> Moments:
         """As `train.Trainer.optimizer_state`, so either backend resumes from the other's moments."""
-        state: dict[int, dict[str, torch.Tensor]] = self._optimizer.state_dict()["state"]
-        return state
+        return moments(self._optimizer)
 
-    def load_optimizer_state(self, state: dict[int, dict[str, torch.Tensor]], optimizer_steps: int) -> None:
+    def load_optimizer_state(self, state: Moments, optimizer_steps: int) -> None:
         """Take over what `optimizer_state` gave; TRL waits for groups meanwhile."""
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore_moments(self._optimizer, state)
         self.optimizer_steps = optimizer_steps
 
     def close(self) -> None:
         """End TRL's loop and remove its scratch directory."""
-        self._jobs.put(None)
-        self._thread.join(timeout=30)
+        self._end_loop()
         self._scratch.cleanup()
+
+    def _end_loop(self) -> None:
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join(timeout=30)
+        self._jobs = queue.Queue()  # what a loop that broke did not take
+        self._job = None
 
     def _scale(self, groups: Sequence[TrainingGroup], batch: RowBatch) -> float:
         """What turns TRL's mean over its rows into the loss type's mean over all groups (`loss.token_weight`).
@@ -227,7 +249,7 @@ class TrlTrainer:
     def _arguments(self, device: DeviceChoice, overrides: dict[str, Any]) -> dict[str, Any]:
         """GRPOConfig's fields: the hyperparameters, the operator's overrides, and last what must not change."""
         hyper, rows = self._hyper, self._blocks * self._hyper.num_generations
-        at_once = _rows_at_once(rows, hyper)
+        at_once = self._at_once
         on_cpu = device.device.type == "cpu"
         settings: dict[str, Any] = {
             "loss_type": hyper.loss_type,
@@ -303,8 +325,7 @@ class TrlTrainer:
             job.done.set()
 
 
-def _rows_at_once(rows: int, hyper: Hyperparameters) -> int:
+def rows_at_once(rows: int, longest: int, micro_batch_tokens: int) -> int:
     """Rows forwarded at once: the largest divisor of `rows` whose padded tokens stay within twice the micro-batch."""
-    width = hyper.max_completion_length + 64
-    fitting = max(1, 2 * hyper.micro_batch_tokens // width)
+    fitting = max(1, 2 * micro_batch_tokens // (longest + 64))
     return max(size for size in range(1, rows + 1) if rows % size == 0 and size <= fitting)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from swarm_core.errors import ConfigError
 from swarm_node.advantages import group_advantages, standard_deviation
@@ -135,6 +136,32 @@ def test_a_loop_that_ended_fails_the_round(trl: Make) -> None:
         made.step([bad])
     with pytest.raises(TrlFailed):
         made.step(ROUNDS["full"])
+
+
+def test_out_of_memory_goes_on_in_smaller_batches_with_the_same_result(
+    trl: Make, make_model: Any, cpu: DeviceChoice
+) -> None:
+    hyper = hyperparameters(loss_type="grpo", adam_epsilon=1e-3)
+    made, native = trl(hyper), Trainer(make_model(), hyper, cpu)
+    before = copy.deepcopy(made.model)
+    sizes = []
+
+    def room_for_four(_module: Any, _args: Any, arguments: dict[str, Any]) -> None:
+        sizes.append(len(arguments["input_ids"]))
+        if sizes[-1] > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    made.model.register_forward_pre_hook(room_for_four, with_kwargs=True)
+    with pytest.raises(torch.OutOfMemoryError):
+        made.step(ROUNDS["full"])
+    assert (made.optimizer_steps, difference(made.model, before)) == (0, 0.0)
+    made.micro_batch_tokens = 144  # four rows of at most 8 + 64 tokens, twice
+    sizes.clear()
+    for _ in range(2):
+        assert made.step(ROUNDS["full"]).optimizer_steps == 1
+        native.step(ROUNDS["full"])
+    assert set(sizes) == {4}
+    assert difference(made.model, native.model) < 1e-3 * difference(native.model, before)
 
 
 def test_overrides(tmp_path: Path, trl: Make) -> None:
