@@ -13,6 +13,8 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from swarm_chain.client import ChainClient
@@ -30,7 +32,7 @@ from swarm_node.judging.client import Asking
 from swarm_node.judging.host_work import HostWork
 from swarm_node.ledger import Ledger
 from swarm_node.measures import note_rollouts, note_training
-from swarm_node.memory import is_out_of_memory, release
+from swarm_node.memory import is_out_of_memory, release, trim
 from swarm_node.memory_plan import MemoryPlan
 from swarm_node.progress import Progress
 from swarm_node.report import Reporter
@@ -88,6 +90,8 @@ class Worker:
         self._swarm = f"{settings.chain_id}"
         self._failed_in_a_row = 0
         self.follow_choices: Callable[[], Awaitable[bool]] | None = None
+        # one thread: OpenMP's team and the allocator's arena belong to the thread that computes
+        self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._nothing_new = False  # the last round found other peers' groups and had seen them all
 
     async def run(self) -> None:
@@ -185,6 +189,7 @@ class Worker:
     def _end(self, record: RoundRecord) -> None:
         record.finished_at = time.time()
         record.seconds = self.board.take_seconds()
+        trim()
         self.board.finish(record)
         self._tell(record)
 
@@ -205,7 +210,7 @@ class Worker:
 
     async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run torch or scoring work beside the event loop, so that sockets answer meanwhile."""
-        return await asyncio.to_thread(work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._computing, partial(work, *args, **kwargs))
 
     async def _publish(self, own: list[Rollout], number: int, record: RoundRecord) -> None:
         groups = fitting(self.learner.publishable(rollout) for rollout in own if rollout.informative)

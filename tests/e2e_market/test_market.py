@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import _stack, clone, images
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, wait_until
 from tests.e2e_market.events import Game, opens, read_logs
 
 __all__ = ["clone", "images"]
@@ -140,6 +140,7 @@ def test_five_games_with_crashes(stack: Stack) -> None:
 
 def test_commitments_open(stack: Stack) -> None:
     watcher = Watcher(stack)
+    wait_until("the judge is up after its last crash", 60, lambda: bool(judge_get(stack, "/healthz")))
     shown = {game["game_id"]: game for game in judge_get(stack, "/games?limit=100")}
     assert set(shown) == set(range(GAMES))
     for number, game in shown.items():
