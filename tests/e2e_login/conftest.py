@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from tests.e2e.conftest import clone, images
 from tests.support.authority import Authority, make_authority
 from tests.support.chains import Anvil, LocalChain, anvil_binary, deploy_chain, free_port
@@ -52,6 +52,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="session")
 def playwright(chain: LocalChain) -> Iterator[Playwright]:
     """The driver. After the chain: deploying it runs an event loop, and the driver holds one from here on."""
+    expect.set_options(timeout=PAGE_MILLISECONDS)  # a busy machine is slow, not wrong
     with sync_playwright() as started:
         yield started
 

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from tests.support.login_service import Login
 
 PASSWORD = "correct horse battery"
@@ -29,6 +29,21 @@ def claim_with(page: Page, login: Login, way: str, origin: str = "") -> None:
     page.get_by_label("Setup token").fill(login.setup_token())
     page.get_by_role("button", name=f"Claim with a {way}").click()
     expect(page.get_by_role("navigation")).to_be_visible()
+
+
+def press(page: Page, button: str, wanted: Locator) -> None:
+    """Press a button until `wanted` is there, three times at most, as the page asks for when a request got lost.
+
+    Chromium drops what is in flight whenever a network comes or goes, and Docker makes networks beside the tests.
+    """
+    for last in (False, False, True):
+        page.get_by_role("button", name=button).click()
+        try:
+            expect(wanted).to_be_visible(timeout=10_000)
+            return
+        except AssertionError:
+            if last or "Failed to fetch" not in page.get_by_role("alert").inner_text():
+                raise
 
 
 def sign_out(page: Page) -> None:
