@@ -25,29 +25,30 @@ class History:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._records: deque[RoundRecord] = deque(maxlen=KEPT)
+        self._kept: deque[str] = deque(maxlen=KEPT)  # as text: a quarter of the memory
         self._lines = 0
         self._read()
 
     def add(self, record: RoundRecord) -> None:
         """Append `record`."""
-        self._records.append(record)
+        line = record.model_dump_json()
+        self._kept.append(line)
         if self._path is None:
             return
         try:
             if self._lines >= _CUT_AT:
-                write_atomic(self._path, "".join(f"{kept.model_dump_json()}\n" for kept in self._records).encode())
-                self._lines = len(self._records)
+                write_atomic(self._path, "".join(f"{kept}\n" for kept in self._kept).encode())
+                self._lines = len(self._kept)
                 return
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(f"{record.model_dump_json()}\n")
+                file.write(f"{line}\n")
             self._lines += 1
         except OSError as error:
             log.warning("history not written", error=str(error))
 
     def newest(self, limit: int) -> list[RoundRecord]:
         """At most `limit` records, newest last."""
-        return list(self._records)[-limit:]
+        return [RoundRecord.model_validate_json(line) for line in list(self._kept)[-limit:]]
 
     def _read(self) -> None:
         if self._path is None or not self._path.exists():
@@ -57,7 +58,7 @@ class History:
                 for line in file:
                     self._lines += 1
                     try:
-                        self._records.append(RoundRecord.model_validate_json(line))
+                        self._kept.append(RoundRecord.model_validate_json(line).model_dump_json())
                     except ValidationError:
                         continue  # a line torn by a crash
         except OSError as error:

@@ -7,6 +7,7 @@ and memory). What a peer did wrong, and what it did well, is told to the daemon,
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from swarm_node.tasks import Task, owns
 
 _REMEMBERED = 4096
 _COPIED_SHARE = 0.5  # of the completions; questions are drawn by peer, so two peers hardly ever have the same one
+_DIGEST_BYTES = 8
 _SCORE_SECONDS = 30.0
 # drops that say nothing about the peer
 _INNOCENT = frozenset({"own", "duplicate", "unknown_task", "zero_advantage", "not_scored"})
@@ -35,7 +37,7 @@ Scorer = Callable[[Task, Sequence[str]], list[float] | str]  # rewards, or the r
 @dataclass(frozen=True)
 class _Origin:
     peer: str
-    completions: frozenset[str]
+    completions: bytes  # a digest of eight bytes each: the texts would be megabytes
 
 
 class CopyFinder:
@@ -47,16 +49,21 @@ class CopyFinder:
 
     def is_copy(self, peer: str, group: RolloutGroup) -> bool:
         """Whether another peer showed most of these completions of this question before; remembers them if not."""
-        key, completions = (group.task, group.seed), frozenset(group.completions)
+        key, completions = (group.task, group.seed), {_digest(text) for text in group.completions}
         origin = self._origins.get(key)
         if origin is None:
-            self._origins[key] = _Origin(peer, completions)
+            self._origins[key] = _Origin(peer, b"".join(completions))
             while len(self._origins) > self._limit:
                 self._origins.popitem(last=False)
             return False
         if origin.peer == peer:
             return False
-        return len(completions & origin.completions) >= _COPIED_SHARE * len(completions)
+        known = {origin.completions[at : at + _DIGEST_BYTES] for at in range(0, len(origin.completions), _DIGEST_BYTES)}
+        return len(completions & known) >= _COPIED_SHARE * len(completions)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
 class Screening:
