@@ -120,6 +120,10 @@ class TrlTrainer:
         self._thread = threading.Thread(target=self._run, name="trl", daemon=True)
         self._thread.start()
         # TRL seeds the global generators while it starts; nothing else should draw from them meanwhile
+        self._wait_for_loop()
+
+    def _wait_for_loop(self) -> None:
+        """Return when TRL's loop waits for groups, or has ended."""
         while not self._waiting.wait(1.0) and self._thread.is_alive():
             pass
 
@@ -152,6 +156,7 @@ class TrlTrainer:
         if batch.left_out:
             log.warning("completions left out, TRL's batch has a fixed size", completions=batch.left_out)
         job = _Job(batch, self._hyper.num_iterations, self._scale(groups, batch))
+        self._waiting.clear()
         self._jobs.put(job)
         while not job.done.wait(1.0):
             if not self._thread.is_alive():
@@ -161,6 +166,7 @@ class TrlTrainer:
         if self._failure is not None or not job.done.is_set():
             raise TrlFailed(f"TRL's training loop ended: {self._failure!r}") from self._failure
         self.optimizer_steps += job.steps
+        self._wait_for_loop()  # on its way there TRL sets the model to training once more
         self._model.eval()
         tokens = sum(len(ids) for ids, mask in zip(batch.completion_ids, batch.env_mask, strict=True) if any(mask))
         last = job.logs[-1] if job.logs else {}
@@ -301,6 +307,7 @@ class TrlTrainer:
         if job is None:
             raise _Stop
         self._job = job
+        self._model.train()  # generation left it otherwise, and TRL divides a micro-batch's loss while training only
         batch = job.batch
         return {
             "prompt_ids": batch.prompt_ids,
