@@ -23,7 +23,8 @@ class _StopAt(StoppingCriteria):  # type: ignore[misc]
         self._width = width
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        return torch.tensor(self._stops.ended(input_ids[:, self._width :].tolist()), device=input_ids.device)
+        begin = max(self._width, input_ids.shape[1] - self._stops.reach())
+        return torch.tensor(self._stops.ended(input_ids[:, begin:].tolist()), device=input_ids.device)
 
 
 def generate(

@@ -199,7 +199,7 @@ class Policy:
             rows.append(row if stop is None else row[: stop + 1])
         completions = []
         for ids, values, text in zip(rows, logprobs, self._stops.decode(rows), strict=True):
-            found = self._stops.cut(ids) if self._stops else None
+            found = self._stops.cut(ids) if self._stops.found_in(text) else None
             if found is None:
                 completions.append(Completion(ids, values[: len(ids)], text, ids[-1] in ends))
             else:

@@ -36,15 +36,20 @@ class StopStrings:
         for row in rows:
             text = [token for token in row[-self.reach(new) :] if token not in self._special]
             tails.append(text[-(self._window + new) :])
-        return [self._end(text) is not None for text in self.decode(tails)]
+        return [self.found_in(text) for text in self.decode(tails)]
+
+    def found_in(self, text: str) -> bool:
+        """Whether `text` holds a stop string."""
+        return self._end(text) is not None
 
     def cut(self, ids: Sequence[int]) -> tuple[int, str] | None:
         """How many tokens of `ids` are kept, and their text up to the end of the stop string; None without one."""
-        if self._end(self.decode([ids])[0]) is None:
-            return None
 
         def holds(count: int) -> bool:
-            return self._end(self.decode([ids[:count]])[0]) is not None
+            return self.found_in(self.decode([ids[:count]])[0])
+
+        if not holds(len(ids)):
+            return None
 
         count = 1 + bisect.bisect_left(range(1, len(ids) + 1), True, key=holds)
         text = self.decode([ids[:count]])[0]
