@@ -29,6 +29,7 @@ from tests.support.chains import Anvil, anvil_binary, deploy_chain
 from tests.support.judge_host import JudgeProcess, register
 
 from swarm_core.identity import PeerKey
+from swarm_core.resident import resident_bytes
 
 PEERS = 120
 HOSTILE: tuple[bytes, ...] = (
@@ -138,11 +139,6 @@ class Load:
         return 1000 * (statistics.median(after) - statistics.median(other)) if after and other else 0.0
 
 
-def resident(pid: int) -> int:
-    """Resident bytes of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process and of all that descend from it and live."""
     total = 0.0
@@ -166,7 +162,7 @@ async def measure(judge: JudgeProcess, keys: list[PeerKey], rate: float, seconds
 
     async def watch() -> None:
         while True:
-            sizes.append(resident(judge.process.pid if judge.process else 0))
+            sizes.append(resident_bytes(judge.process.pid if judge.process else 0))
             await asyncio.sleep(1.0)
 
     before = cpu_seconds(judge.process.pid)

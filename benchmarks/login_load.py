@@ -28,6 +28,7 @@ from tests.support.chains import Anvil, anvil_binary, deploy_chain
 from tests.support.login_service import Daemon, Login
 
 from swarm_core.identity import generate_key, parse_key
+from swarm_core.resident import resident_bytes
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a service that lives for this run
 ATTEMPTS = 64
@@ -48,8 +49,7 @@ def rss(login: Login) -> int:
     """Resident memory of the service."""
     if login.process is None:
         raise RuntimeError("the service does not run")
-    pages = int(Path(f"/proc/{login.process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return resident_bytes(login.process.pid)
 
 
 def browser(login: Login) -> httpx.AsyncClient:

@@ -28,14 +28,10 @@ from tests.support.fast_chain import FastChain
 from tests.support.resume_run import ROOT, environment, foreign_groups, records_of
 from tests.support.stub_daemon import StubDaemon
 
+from swarm_core.resident import resident_bytes
+
 FIRST, WINDOW, TOLERANCE = 100, 20, 0.02
 _ROUND_SECONDS = 20.0  # no round may take longer
-
-
-def resident(pid: int) -> float:
-    """MB of a process, without its children."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 def measure(directory: Path, rounds: int) -> dict[str, Any]:
@@ -59,7 +55,7 @@ def measure(directory: Path, rounds: int) -> dict[str, Any]:
                 newest = found[-1]["training_round"] if found else -1
                 if newest != last:
                     last, changed = newest, time.monotonic()
-                    sizes[newest] = resident(process.pid)
+                    sizes[newest] = resident_bytes(process.pid) / 1e6
                 assert process.poll() is None, log.read_text()[-3000:]
                 assert time.monotonic() - changed < _ROUND_SECONDS + 60 * (last < 0), log.read_text()[-3000:]
                 time.sleep(0.05)  # between two polls with a deadline

@@ -7,7 +7,6 @@ when the node is claimed, or at start in mode `auto`, and from then on the write
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 import uuid
 
@@ -36,6 +35,7 @@ from login_proxy.wallet import Wallet
 from swarm_core import __version__
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
+from swarm_core.resident import resident_bytes
 from swarm_core.status import LoginStatus, PeerAccount
 
 log = get_logger("login")
@@ -182,9 +182,3 @@ class LoginNode:
             last_error=self.writer.last_error,
             memory_rss=resident_bytes(), backup_missing=self.backup_missing, moved=situation.moved,
         )  # fmt: skip
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process, from the kernel."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()

@@ -19,6 +19,7 @@ from login_proxy.outbox.store import OutboxStore
 from swarm_core.client import UnixClient
 from swarm_core.errors import Refused, Unavailable
 from swarm_core.identity import is_peer_id, verify_binding
+from swarm_core.key_files import MAX_SLOTS
 from swarm_core.log import get_logger
 from swarm_core.status import DhtStatus, NodeStatus
 
@@ -28,7 +29,6 @@ _M = TypeVar("_M", bound=BaseModel)
 _ASK_SECONDS = 1.0
 _BIND_SECONDS = 3.0
 _FRESH_SECONDS = 2.0
-_MAX_SLOTS = 64
 UPSTREAM = "(upstream)"  # no name of a node; label of a peer that an unmodified upstream trainer brought
 
 
@@ -113,7 +113,7 @@ class Peers:
         homes = [(self._name, self._run_dir)] if (self._run_dir / "dht.sock").exists() else []
         slots = [path.parent for path in (self._run_dir / "peers").glob("*/dht.sock") if path.parent.name.isdecimal()]
         slots.sort(key=lambda home: int(home.name))
-        return homes + [(f"peer-{home.name}", home) for home in slots[:_MAX_SLOTS]]
+        return homes + [(f"peer-{home.name}", home) for home in slots[:MAX_SLOTS]]
 
     async def _view(self, node: str, home: Path) -> PeerView:
         dht, worker = await asyncio.gather(

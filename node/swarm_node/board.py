@@ -5,7 +5,6 @@ Only the worker writes; `node.sock` reads (ARCHITECTURE.md 4.2).
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from fastapi import FastAPI, Query, Response
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from swarm_core.log import get_logger
+from swarm_core.resident import resident_bytes
 from swarm_core.status import NodeStatus, Phase, RoundRecord
 from swarm_node.events import EventFiles
 from swarm_node.history import KEPT, History
@@ -40,7 +40,7 @@ class Board:
 
     @property
     def status(self) -> NodeStatus:
-        return self._status.model_copy(update={"memory_rss": memory_rss()})
+        return self._status.model_copy(update={"memory_rss": resident_bytes()})
 
     def set(self, **fields: Any) -> None:
         """Change fields of the status."""
@@ -138,9 +138,3 @@ class Board:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 Gauge(f"rlswarm_worker_{name}", f"Field {name} of the status", registry=registry).set(value)
         return generate_latest(registry)
-
-
-def memory_rss() -> int:
-    """Resident memory of this process in bytes."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()

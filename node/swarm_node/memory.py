@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from swarm_core.resident import resident_bytes
 from swarm_node import attention
 from swarm_node.device import DeviceChoice
 from swarm_node.head import CHUNK_ELEMENTS, CHUNK_POSITIONS
@@ -101,11 +101,6 @@ def cgroup_oom_kills(root: Path = Path("/sys/fs/cgroup")) -> int:
         return int(dict(pairs).get("oom_kill", "0"))
     except (OSError, ValueError):
         return 0
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def held_bytes(device: DeviceChoice) -> int:

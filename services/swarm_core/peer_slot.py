@@ -18,11 +18,11 @@ from pydantic import Field
 
 from swarm_core.errors import EXIT_FAILURE, FatalError
 from swarm_core.files import LockHeld, exclusive_lock
+from swarm_core.key_files import MAX_SLOTS
 from swarm_core.log import get_logger
 from swarm_core.runner import Service, run
 from swarm_core.settings import SwarmSettings, inherited_environment
 
-_MAX_SLOTS = 64
 _KEYS_GROUP = 2001  # of the login service, which backs the keys up (scripts/image-layout)
 _CHILD_STOP_SECONDS = 7.0
 log = get_logger("peer")
@@ -80,7 +80,7 @@ def _link_for_healthcheck(run_dir: Path) -> None:
 
 def _take_slot(service: Service, directory: Path) -> int:
     locks = contextlib.ExitStack()
-    for slot in range(1, _MAX_SLOTS + 1):
+    for slot in range(1, MAX_SLOTS + 1):
         try:
             locks.enter_context(exclusive_lock(directory / f"{slot}.lock"))
         except LockHeld:
@@ -91,7 +91,7 @@ def _take_slot(service: Service, directory: Path) -> int:
 
         service.on_close("slot", release)
         return slot
-    raise FatalError(f"All {_MAX_SLOTS} slots are taken.", "lower SWARM_LOCAL_PEERS")
+    raise FatalError(f"All {MAX_SLOTS} slots are taken.", "lower SWARM_LOCAL_PEERS")
 
 
 async def _child(service: Service, program: str, environment: dict[str, str]) -> None:

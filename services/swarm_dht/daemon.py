@@ -10,13 +10,14 @@ import random
 import secrets
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from swarm_core import __version__
 from swarm_core.identity import PeerKey
+from swarm_core.key_files import KEY_NAME
 from swarm_core.log import get_logger
 from swarm_core.names import peer_name
+from swarm_core.resident import resident_bytes
 from swarm_core.runner import Service
 from swarm_core.status import AdmissionStatus, DhtStatus, KnownPeer, StoreStatus
 from swarm_dht import heartbeat
@@ -30,7 +31,6 @@ from swarm_dht.double import refuse_double
 from swarm_dht.generation import Carried, Generation, P2pdOptions
 from swarm_dht.guests import Guests
 from swarm_dht.heartbeat import Heartbeat
-from swarm_dht.key_file import KEY_NAME
 from swarm_dht.membership import Membership
 from swarm_dht.peer_policy import PeerPolicy
 from swarm_dht.port import port_problem
@@ -46,7 +46,6 @@ from swarm_dht.supervisor import Supervisor
 from swarm_dht.transport import SwarmTransport
 from swarm_dht.watchdog import LoopWatchdog
 
-_PAGE_BYTES = 4096
 _REMEMBER_SECONDS = 15.0
 log = get_logger("daemon")
 
@@ -277,6 +276,6 @@ def _layers(port: int) -> tuple[str, str]:
 def _rss(process: str) -> int:
     """Resident bytes of `process`; 0 when it is gone."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE_BYTES
+        return resident_bytes(process)
     except (OSError, IndexError, ValueError):
         return 0

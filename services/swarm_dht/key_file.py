@@ -16,16 +16,14 @@ from pathlib import Path
 from swarm_core.errors import FatalError
 from swarm_core.files import LockHeld, exclusive_lock, write_atomic
 from swarm_core.identity import KeyFormatError, PeerKey, generate_key, parse_key
+from swarm_core.key_files import INCOMING_NAME, KEY_NAME, read_key
 from swarm_core.log import get_logger
 from swarm_core.runner import Service
 
-KEY_NAME = "swarm.pem"
-INCOMING_NAME = "incoming.pem"
 REFUSED_NAME = "incoming.refused"
 _LOOK_SECONDS = 1.0
 _LOCK_NAME = ".lock"
 _MODE = 0o440
-_MAX_BYTES = 64 * 1024
 log = get_logger("key")
 
 
@@ -52,10 +50,10 @@ def load_or_create(directory: Path) -> PeerKey:
     """The key in `directory`, made if there is none. Raises FatalError, with the file untouched, if it is not a key."""
     path = directory / KEY_NAME
     try:
-        data = _read(path)
+        data = read_key(path)
         if data is None:
             _create(path)
-            data = _read(path)
+            data = read_key(path)
     except OSError as error:
         raise FatalError(
             f"The peer key {path} cannot be read or made ({error.strerror}).", "check the keys volume and its owner"
@@ -77,7 +75,7 @@ def take_incoming(directory: Path) -> str | None:
     """
     incoming, path = directory / INCOMING_NAME, directory / KEY_NAME
     try:
-        data = _read(incoming)
+        data = read_key(incoming)
         if data is None:
             return None
         try:
@@ -86,7 +84,7 @@ def take_incoming(directory: Path) -> str | None:
             incoming.replace(directory / REFUSED_NAME)
             log.error("the restored key is unusable, the present one stays", reason=str(error))
             return None
-        present = _read(path)
+        present = read_key(path)
         if present is not None and present != data:
             _keep(path, present)
         if present != data:
@@ -124,14 +122,6 @@ def socket_directory(key_directory: Path) -> Path:
             f"The directory {path} cannot be made ({error.strerror}).", "give it a writable /tmp"
         ) from error
     return path
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES)
-    except FileNotFoundError:
-        return None
 
 
 def _keep(path: Path, data: bytes) -> None:

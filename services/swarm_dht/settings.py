@@ -21,7 +21,7 @@ class DhtSettings(SwarmSettings):
     run_dir: Path = Field(Path("/run/swarm"), description="Directory of dht.sock.")
     key_dir: Path = Field(Path("/keys/peer"), description="Directory of the peer key swarm.pem; made on first start.")
     p2p_host: IPv4Address | IPv6Address = Field(
-        IPv4Address(0), description="Address that libp2p listens on; 0.0.0.0: all of IPv4, ::: all of IPv6 and IPv4."
+        IPv4Address(0), description="Address that libp2p listens on; 0.0.0.0 is all of IPv4, :: all of IPv6 and IPv4."
     )
     p2p_port: int = Field(38751, ge=1, le=65535, description="Port of libp2p, TCP and UDP (QUIC).")
     announce: str = Field("", description="Addresses told to others, comma separated multiaddrs; unset: the own ones.")

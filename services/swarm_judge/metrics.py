@@ -5,18 +5,15 @@ A collector on a private registry reads the parts at scrape time; nothing is cou
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from swarm_core.metrics import PREFIX
+from swarm_core.resident import resident_bytes
 from swarm_gym.pool import ScorerPool
 from swarm_judge.judge import Judge
-
-_PAGE = resource.getpagesize()
 
 
 class JudgeCollector(Collector):
@@ -36,7 +33,9 @@ class JudgeCollector(Collector):
         yield GaugeMetricFamily(f"{PREFIX}judge_chain_reachable", "1 when the chain was read", judge.rounds.reachable)
         if judge.rounds.current is not None:
             yield GaugeMetricFamily(f"{PREFIX}judge_round", "Round of the contract", judge.rounds.current)
-        yield GaugeMetricFamily(f"{PREFIX}judge_memory_bytes", "Resident memory of the judge's process", _resident())
+        yield GaugeMetricFamily(
+            f"{PREFIX}judge_memory_bytes", "Resident memory of the judge's process", resident_bytes()
+        )
         if judge.master is None:
             return
         yield _labelled("market_transactions", "Transactions of the game master by kind", "kind", judge.master.sent)
@@ -54,7 +53,3 @@ def _labelled(name: str, text: str, label: str, counts: Mapping[str, int]) -> Co
     for value, count in sorted(counts.items()):
         family.add_metric([value], count)
     return family
-
-
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE

@@ -20,6 +20,7 @@ import yaml
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from swarm_core.resident import resident_bytes
 from swarm_core.uds import bind_unix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,8 +160,7 @@ class Exporter:
 
     def rss_bytes(self) -> int:
         """Resident memory now."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGESIZE")
+        return resident_bytes(self.process.pid)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

@@ -52,7 +52,27 @@ class _UnixServer(ThreadingMixIn, UnixStreamServer):
         return request, ("local", 0)  # BaseHTTPRequestHandler wants an address it can print
 
 
-class Daemon:
+class _QuietHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+class _Socket:
+    """Answers on a unix socket until closed."""
+
+    def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._server = _UnixServer(str(path), handler)
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Daemon(_Socket):
     """A peer's `dht.sock` that tells its status and signs bindings, as the real daemon does."""
 
     def __init__(self, path: Path, key: PeerKey) -> None:
@@ -60,9 +80,7 @@ class Daemon:
         path.parent.mkdir(parents=True, exist_ok=True)
         daemon = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(_QuietHandler):
             def do_GET(self) -> None:
                 status = DhtStatus(version="0", instance="t", state="ready", state_since=0.0, peer_id=key.peer_id)
                 _answer(self, status.model_dump())
@@ -74,38 +92,18 @@ class Daemon:
                 text = {name: base64.b64encode(value).decode() for name, value in body.items()}
                 _answer(self, {"peer_id": key.peer_id, **text})
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
-
-        self._server = _UnixServer(str(path), Handler)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(path, Handler)
 
 
-class Worker:
+class Worker(_Socket):
     """A worker's `node.sock` that tells one status."""
 
     def __init__(self, path: Path, status: NodeStatus) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(_QuietHandler):
             def do_GET(self) -> None:
                 _answer(self, status.model_dump())
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
-
-        self._server = _UnixServer(str(path), Handler)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(path, Handler)
 
 
 class FaultyRpc:
@@ -126,9 +124,7 @@ class FaultyRpc:
         # verify=False: there is no TLS here, and loading certificates takes longer than the requests
         self._http = httpx.Client(timeout=5.0, trust_env=False, verify=False)  # noqa: S501
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(_QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 proxy.requests += 1
@@ -149,9 +145,6 @@ class FaultyRpc:
                     self.close_connection = True
                     return
                 _answer(self, answer.json())
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

@@ -30,9 +30,9 @@ from eth_account import Account
 
 from swarm_core.errors import SwarmError
 from swarm_core.identity import KeyFormatError, parse_key
+from swarm_core.key_files import MAX_SLOTS
 
 BEGIN, END = "-----BEGIN RL SWARM IDENTITY-----", "-----END RL SWARM IDENTITY-----"
-MAX_EXTRA_PEERS = 64
 MAX_TEXT_BYTES = 192 * 1024  # the node and 64 extra peers with RSA keys need 147 KiB
 MIN_PASSPHRASE, MAX_PASSPHRASE = 10, 1024
 _MAGIC = b"RLSWARM-IDENTITY\x00\x01"
@@ -180,7 +180,7 @@ def checked(identity: Identity) -> Identity:
     try:
         if identity.peer_id is None and identity.account is None:
             raise BundleError("The backup holds no key.")
-        if not all(1 <= slot <= MAX_EXTRA_PEERS for slot in identity.extra_keys):
+        if not all(1 <= slot <= MAX_SLOTS for slot in identity.extra_keys):
             raise BundleError("The backup names an extra peer that cannot be.")
         peers = [identity.peer_id, *identity.extra_peers.values()]
         if len(set(peers)) != len(peers):

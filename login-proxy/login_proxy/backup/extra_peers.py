@@ -6,16 +6,18 @@ A slot's directory is made by `swarm_core.peer_slot`; its daemon takes `incoming
 
 from __future__ import annotations
 
+import contextlib
+from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from login_proxy.backup.bundle import MAX_EXTRA_PEERS
+from login_proxy.backup.peer_ids import PeerIdMemo
 from swarm_core.errors import FatalError
 from swarm_core.files import write_atomic
 from swarm_core.identity import KeyFormatError, parse_key
+from swarm_core.key_files import INCOMING_NAME, KEY_NAME, MAX_SLOTS, read_key
 
-_KEY, _INCOMING = "swarm.pem", "incoming.pem"
-_MAX_KEY_BYTES = 64 * 1024
 _REMEDY = "start the extra peers once with this version, which opens the volume peer-keys to the login service"
 
 
@@ -24,14 +26,14 @@ class ExtraPeers:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._seen: dict[int, tuple[tuple[int, int], str]] = {}
+        self._memos: defaultdict[int, PeerIdMemo] = defaultdict(PeerIdMemo)
 
     def keys(self) -> dict[int, bytes]:
         """slot -> key, for every slot that has one. Raises FatalError when one cannot be read or is no key."""
         found: dict[int, bytes] = {}
         try:
             for slot, path in self._slots():
-                data = _read(path)
+                data = read_key(path)
                 if data is not None:
                     parse_key(data)
                     found[slot] = data
@@ -50,28 +52,22 @@ class ExtraPeers:
         found = set()
         try:
             for slot, path in self._slots():
-                try:
-                    told = path.stat()
-                except FileNotFoundError:
-                    continue
-                mark = (told.st_mtime_ns, told.st_ino)
-                if slot not in self._seen or self._seen[slot][0] != mark:
-                    self._seen[slot] = (mark, parse_key(_read(path) or b"").peer_id)
-                found.add(self._seen[slot][1])
+                with contextlib.suppress(FileNotFoundError):
+                    found.add(self._memos[slot].of(path, partial(read_key, path)))
         except (OSError, KeyFormatError):
             return None
-        return frozenset(found)
+        return frozenset(peer for peer in found if peer is not None)
 
     def replaced_by(self, keys: Mapping[int, bytes]) -> dict[int, bytes]:
         """slot -> present key, of the slots whose key a restore of `keys` changes. Raises OSError."""
-        present = {slot: _read(path) for slot, path in self._slots()}
+        present = {slot: read_key(path) for slot, path in self._slots()}
         return {
             slot: data for slot, data in present.items() if data is not None and keys.get(slot, data) != data
         }  # fmt: skip
 
     def hand_over(self, keys: Mapping[int, bytes]) -> None:
         """Give each slot its key. One that another slot has and keeps is left out: a peer runs once. Raises OSError."""
-        present = {slot: _read(path) for slot, path in self._slots()}
+        present = {slot: read_key(path) for slot, path in self._slots()}
         staying = {data for slot, data in present.items() if slot not in keys}
         for slot, key in keys.items():
             if key in staying:
@@ -89,21 +85,13 @@ class ExtraPeers:
         except FileNotFoundError:
             return []
         slots = sorted(int(name) for name in names)
-        return [(slot, self._directory / str(slot) / _KEY) for slot in slots if 1 <= slot <= MAX_EXTRA_PEERS]
+        return [(slot, self._directory / str(slot) / KEY_NAME) for slot in slots if 1 <= slot <= MAX_SLOTS]
 
 
 def hand_over(directory: Path, key: bytes) -> None:
     """Let the daemon of `directory` take `key`, which it need not when it has it. Raises OSError."""
-    incoming = directory / _INCOMING
-    if _read(directory / _KEY) == key:
+    incoming = directory / INCOMING_NAME
+    if read_key(directory / KEY_NAME) == key:
         incoming.unlink(missing_ok=True)  # of a restore that this one follows
     else:
         write_atomic(incoming, key, 0o640)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            return file.read(_MAX_KEY_BYTES)
-    except FileNotFoundError:
-        return None

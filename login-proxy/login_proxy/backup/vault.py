@@ -13,16 +13,16 @@ from pathlib import Path
 
 from login_proxy.backup.bundle import Identity
 from login_proxy.backup.extra_peers import ExtraPeers, hand_over
+from login_proxy.backup.peer_ids import PeerIdMemo
 from login_proxy.keystore import Keystore
 from login_proxy.settings import LoginSettings
 from swarm_core.errors import FatalError
 from swarm_core.files import read_json, sync_directory, write_atomic, write_json
 from swarm_core.identity import KeyFormatError, parse_key
+from swarm_core.key_files import KEY_NAME, read_key
 from swarm_core.log import get_logger
 
 log = get_logger("identity")
-
-_MAX_KEY_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Vault:
         self._note = state_dir / "backup.json"
         self._keystore = keystore
         self.extra = ExtraPeers(peer_keys_dir)
-        self._seen: tuple[tuple[int, int], str | None] | None = None
+        self._memo = PeerIdMemo()
 
     @classmethod
     def of(cls, settings: LoginSettings, keystore: Keystore) -> Vault:
@@ -66,14 +66,9 @@ class Vault:
     def peer_id(self) -> str | None:
         """Id of the key on disk; None when there is none or it is damaged. Read again only when the file changed."""
         try:
-            found = (self._peer_dir / "swarm.pem").stat()
-            mark = (found.st_mtime_ns, found.st_ino)
-            if self._seen is None or self._seen[0] != mark:
-                data = self._peer_key()
-                self._seen = (mark, parse_key(data).peer_id if data is not None else None)
+            return self._memo.of(self._peer_dir / KEY_NAME, self._peer_key)
         except (OSError, KeyFormatError):
-            self._seen = None
-        return self._seen[1] if self._seen is not None else None
+            return None
 
     def replace(self, identity: Identity) -> Path | None:
         """Put `identity` into the place of the present one; where the present one was kept, if there was any.
@@ -142,16 +137,13 @@ class Vault:
 
     def _peer_key(self) -> bytes | None:
         try:
-            with (self._peer_dir / "swarm.pem").open("rb") as file:
-                return file.read(_MAX_KEY_BYTES)
-        except FileNotFoundError:
-            return None
+            return read_key(self._peer_dir / KEY_NAME)
         except OSError as error:
             raise FatalError(f"The peer key cannot be read ({error.strerror}).", "check the keys volume") from error
 
     def _keep(self, new: Identity) -> Path | None:
         old = {
-            "swarm.pem": self._peer_key() if new.peer_key is not None else None,
+            KEY_NAME: self._peer_key() if new.peer_key is not None else None,
             "keystore.json": self._keystore.path.read_bytes()
             if new.account_key is not None and self._keystore.exists()
             else None,

@@ -141,7 +141,7 @@ async def test_taken_slots_are_passed_over(settings: PeerSettings, programs: Pat
 
 
 def test_no_free_slot(settings: PeerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_slot, "_MAX_SLOTS", 1)
+    monkeypatch.setattr(peer_slot, "MAX_SLOTS", 1)
     with (
         exclusive_lock(settings.peer_keys_dir / "1.lock"),
         pytest.raises(FatalError, match="All 1 slots are taken") as caught,
