@@ -11,8 +11,8 @@ import pytest
 from swarm_gym.pool import Question, ScorerPool
 
 SUM = Question("chain_sum", 5, {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1})
-# making these questions takes seconds, or gigabytes: what a scorer bomb looks like to the pool
-SLOW = Question("count_primes", 1, {"min_n": 4_000_000, "max_n": 4_000_000})
+# making these questions takes about a second on a fast machine, three times what the slow worker has, or gigabytes
+SLOW = Question("count_primes", 1, {"min_n": 16_000_000, "max_n": 16_000_000})
 LARGE = Question("count_primes", 1, {"min_n": 2_000_000_000, "max_n": 2_000_000_000})
 RIGHT = "<answer>8</answer>"
 

@@ -38,8 +38,10 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def program(directory: Path, name: str, body: str) -> None:
     path = directory / name
+    # the number is there whole or not at all: the program may be killed at any moment
     path.write_text(
-        f'#!/bin/sh\nenv > "$SWARM_STATE_DIR/{name}.env"\necho $$ > "$SWARM_STATE_DIR/{name}.pid"\n{body}\n'
+        f'#!/bin/sh\nenv > "$SWARM_STATE_DIR/{name}.env"\n'
+        f'cd "$SWARM_STATE_DIR" && echo $$ > .{name}.pid && mv .{name}.pid {name}.pid\n{body}\n'
     )
     path.chmod(0o755)
 
