@@ -13,9 +13,11 @@ PYTEST = $(PY) -m pytest --junitxml $(REPORTS)/$@.xml
 TOOLS_IMAGE := rl-swarm/tools:local
 # tests that need Node
 IN_TOOLS := tests/integration/swarm_chain/test_build.py
-# integration tests of 15 s to two minutes a file: `make long`, so that `make test` stays below ten minutes
+# integration tests of 15 s to two minutes a file: `make long`, so that `make test` stays
+# below ten minutes, those for making .venv included
 LONG := $(addprefix tests/integration/,benchmarks/test_gpu.py login_proxy/test_outbox.py login_proxy/test_restore.py \
-    login_proxy/test_situations.py swarm_judge/test_seasons.py swarm_node/test_choices_followed.py \
+    login_proxy/test_situations.py swarm_chain/test_chain_state.py swarm_dht/test_joining.py swarm_dht/test_recovery.py \
+    swarm_exporter/test_exporter.py swarm_judge/test_seasons.py swarm_node/test_choices_followed.py \
     swarm_node/test_hub_push.py swarm_node/test_resume.py)
 
 .PHONY: help venv check test unit interfaces integration long tools images e2e lock up down logs mutation
