@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch
 from loop import Messages, serve
 
+from swarm_node import heap
 from swarm_node.advantages import batch_advantages
-from swarm_node.device import choose_device
+from swarm_node.device import SMALL_MODEL_PARAMETERS, choose_device
 from swarm_node.hyper import Hyperparameters
 from swarm_node.model import load
 from swarm_node.packing import TrainingGroup
@@ -45,6 +46,8 @@ class Ours:
         self._policy = EndingPolicy(loaded.model, loaded.tokenizer, device, self._hyper)
         self._trainer = Trainer(loaded.model, self._hyper, device)
         self._device = device
+        if loaded.parameters >= SMALL_MODEL_PARAMETERS:
+            heap.keep_pages()
         return {"parameters": loaded.parameters, "device": device.label}
 
     def generate(self, prompts: list[Messages], generations: int, lengths: list[int], passes: int) -> dict[str, Any]:
@@ -76,4 +79,5 @@ class Ours:
 
 
 if __name__ == "__main__":
+    heap.one_arena()
     serve(Ours(), int(sys.argv[1]))

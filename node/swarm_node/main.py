@@ -19,6 +19,7 @@ from swarm_core.memory_limit import memory_limit
 from swarm_core.runner import Service, run
 from swarm_core.status import NodeStatus
 from swarm_core.uds import serve_unix
+from swarm_node import heap
 from swarm_node.choices import Choices
 from swarm_node.settings import NodeSettings
 
@@ -39,6 +40,7 @@ log = get_logger("worker")
 
 async def start(service: Service, settings: NodeSettings, environments: Sequence[Environment] = ()) -> None:
     """Open the status socket, load model and tasks, resume, run rounds."""
+    heap.one_arena()
     from swarm_node.board import Board
     from swarm_node.events import EventFiles
 
@@ -96,7 +98,7 @@ async def _assemble(
 
     from swarm_node import measures, memory_plan
     from swarm_node.checkpoint import BASE, CheckpointStore, hash_config
-    from swarm_node.device import choose_device
+    from swarm_node.device import SMALL_MODEL_PARAMETERS, choose_device
     from swarm_node.judging.setup import make_host_work
     from swarm_node.model import EMBEDDED, load, resolve_name
     from swarm_node.policy import Policy
@@ -200,6 +202,9 @@ async def _assemble(
     screening = Screening(tasks, exchange, await _scorers(service), str(settings.chain_id))
     worker = Worker(settings, service, board, learner, progress, exchange, chain, clock, ledger, reporter, screening)
     worker.adopt(memory)
+    if loaded.parameters >= SMALL_MODEL_PARAMETERS:
+        worker.keeps_pages = True
+        heap.keep_pages()
     worker.parameters = measures.count_parameters(loaded.model)
     worker.peak_flops = await asyncio.to_thread(measures.peak_flops, device)
     worker.host_work = make_host_work(

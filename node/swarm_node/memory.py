@@ -6,7 +6,6 @@ shape. Works with `memory_plan`, which chooses micro-batch and groups by it and 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from swarm_core.resident import resident_bytes
-from swarm_node import attention
+from swarm_node import attention, heap
 from swarm_node.device import DeviceChoice
 from swarm_node.head import CHUNK_ELEMENTS, CHUNK_POSITIONS
 from swarm_node.hyper import Hyperparameters
@@ -109,17 +108,11 @@ def held_bytes(device: DeviceChoice) -> int:
 
 
 def release() -> None:
-    """Give back what a failed attempt left behind: cycles, and the GPU allocator's cache."""
+    """Give back what a failed attempt left behind: cycles, free pages, and the GPU allocator's cache."""
     gc.collect()
+    heap.trim()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def trim() -> None:
-    """Let glibc give free pages back to the system, so that the resident size is what is in use; elsewhere nothing."""
-    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if give_back is not None:
-        give_back(0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

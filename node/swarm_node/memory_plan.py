@@ -2,7 +2,9 @@
 
 A step halves the micro-batch down to what the longest row needs, then takes one group off. Steps are kept on disk with
 the largest memory seen, because a process that the kernel kills can write nothing any more: a start that finds its
-predecessor computing near the limit, or the cgroup's count of kills risen, takes a step. Works with `memory`.
+predecessor computing near the limit, or the cgroup's count of kills risen, takes a step. So does one that finds that
+two processes vanished in the same work: memory may grow faster than it is looked at, and a container's count starts
+anew with it. Works with `memory`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from swarm_node.round import Learner
 
 LARGEST_MICRO_BATCH = 4096  # packed tokens; larger ones are no faster
 NEAR_LIMIT = 0.85  # of the limit: a process that vanished there was killed for memory
+LESS = 0.9  # of the limit that sizes were chosen for: below it they are chosen anew
+VANISHED = 2  # processes in the same work: an operator's or the kernel's kills seldom meet there twice
 WATCH_SECONDS = 0.2
 PROBED_QUESTIONS = 16  # the longest prompt is taken from so many
 log = get_logger("memory")
@@ -41,6 +45,8 @@ class Kept:
     computing: bool = False
     largest: int = 0  # bytes seen while computing
     oom_kills: int = 0  # of the cgroup when the round began
+    limit: int = 0  # bytes that sizes were chosen for
+    vanished: int = 0  # processes that ended in this work without a word
 
 
 class MemoryPlan:
@@ -69,12 +75,20 @@ class MemoryPlan:
         self._oom_kills = oom_kills
         kept = self._read()
         same = kept.config == config
-        self._kept = kept if same else Kept(config, *self._fitting())
-        self._kept = replace(self._kept, groups=min(self._kept.groups, groups), computing=False)
-        if same and (reason := self._killed(kept)):
+        if same and limit >= LESS * kept.limit:
+            self._kept = kept  # not estimated anew: the same micro-batches give the same weights, bit for bit
+        else:
+            tokens, fitting = self._fitting()
+            if same:
+                tokens, fitting = min(kept.micro_batch_tokens, tokens), min(kept.groups, fitting)
+            self._kept = replace(kept if same else Kept(config), micro_batch_tokens=tokens, groups=fitting, limit=limit)
+        vanished = self._kept.vanished + 1 if self._kept.computing else 0
+        self._kept = replace(
+            self._kept, groups=min(self._kept.groups, groups), computing=False, vanished=vanished % VANISHED
+        )
+        self._write()
+        if same and (reason := self._killed(kept, vanished)):
             self.step_down(reason)
-        elif not same:
-            self._write()
 
     @property
     def micro_batch_tokens(self) -> int:
@@ -131,7 +145,7 @@ class MemoryPlan:
         finally:
             done.set()
             watcher.join()
-            self._kept = replace(self._kept, computing=False)
+            self._kept = replace(self._kept, computing=False, vanished=0)
             self._write()
 
     def _watch(self, done: threading.Event) -> None:
@@ -141,13 +155,15 @@ class MemoryPlan:
                 self._kept = replace(self._kept, largest=seen)
                 self._write()
 
-    def _killed(self, kept: Kept) -> str:
+    def _killed(self, kept: Kept, vanished: int) -> str:
         if not kept.computing:
             return ""
         if self._oom_kills() > kept.oom_kills:
             return "the kernel killed the last process for memory"
         if kept.largest >= NEAR_LIMIT * self._limit:
             return f"the last process was killed while it held {_gigabytes(kept.largest)}"
+        if vanished >= VANISHED:
+            return f"{vanished} processes in a row ended without a word in the same round"
         return ""
 
     def _fitting(self) -> tuple[int, int]:
@@ -179,8 +195,8 @@ class MemoryPlan:
     def _read(self) -> Kept:
         try:
             data: Any = read_json(self._path)
-            return Kept(**{name: data[name] for name in asdict(Kept())})
-        except (OSError, ValueError, KeyError, TypeError):
+            return Kept(**{name: data.get(name, default) for name, default in asdict(Kept()).items()})
+        except (OSError, ValueError, AttributeError):
             return Kept()  # none yet, or damaged: the estimate decides anew
 
     def _write(self) -> None:

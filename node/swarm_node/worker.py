@@ -26,13 +26,14 @@ from swarm_core.names import peer_name
 from swarm_core.records import GroupBatch, fitting
 from swarm_core.runner import Service
 from swarm_core.status import DhtStatus, RoundRecord, UsedGroup
+from swarm_node import heap
 from swarm_node.board import Board
 from swarm_node.exchange import Collected, Exchange
 from swarm_node.judging.client import Asking
 from swarm_node.judging.host_work import HostWork
 from swarm_node.ledger import Ledger
 from swarm_node.measures import note_rollouts, note_training
-from swarm_node.memory import is_out_of_memory, release, trim
+from swarm_node.memory import is_out_of_memory, release
 from swarm_node.memory_plan import MemoryPlan
 from swarm_node.progress import Progress
 from swarm_node.report import Reporter
@@ -82,6 +83,7 @@ class Worker:
         self.reporter = reporter
         self.host_work: HostWork | None = None
         self.memory: MemoryPlan | None = None
+        self.keeps_pages = False  # free memory stays the process's from round to round
         self.parameters = 0  # and operations a second at best, for the estimate of the utilisation
         self.peak_flops: float | None = None
         self.screening = screening or Screening(learner.tasks, exchange)
@@ -189,7 +191,8 @@ class Worker:
     def _end(self, record: RoundRecord) -> None:
         record.finished_at = time.time()
         record.seconds = self.board.take_seconds()
-        trim()
+        if not self.keeps_pages:
+            heap.trim()
         self.board.finish(record)
         self._tell(record)
 

@@ -90,6 +90,28 @@ def test_killed_for_another_reason_takes_none(tmp_path: Path) -> None:
     assert plan(tmp_path, Machine()).steps == 0
 
 
+def test_two_that_vanished_in_the_same_round_take_a_step(tmp_path: Path) -> None:
+    killed(tmp_path, Machine(), 10_000, largest=200)
+    left = (tmp_path / "memory.json").read_text()
+    assert plan(tmp_path, Machine()).steps == 0
+    again = json.loads((tmp_path / "memory.json").read_text())
+    (tmp_path / "memory.json").write_text(json.dumps(again | {"computing": True}))
+    assert plan(tmp_path, Machine()).steps == 1
+    assert plan(tmp_path, Machine()).steps == 1, "once"
+    (tmp_path / "memory.json").write_text(left)
+    with plan(tmp_path, Machine()).watching():
+        pass
+    assert json.loads((tmp_path / "memory.json").read_text())["vanished"] == 0, "a round between them ended"
+
+
+def test_what_an_older_version_left_is_taken_over(tmp_path: Path) -> None:
+    plan(tmp_path, Machine()).step_down("test")
+    left = json.loads((tmp_path / "memory.json").read_text())
+    del left["vanished"]
+    (tmp_path / "memory.json").write_text(json.dumps(left))
+    assert plan(tmp_path, Machine()).steps == 1
+
+
 def test_a_round_that_ended_leaves_no_mark(tmp_path: Path) -> None:
     machine = Machine()
     chosen = plan(tmp_path, machine)
@@ -106,6 +128,16 @@ def test_growth_while_computing_reaches_the_disk(tmp_path: Path) -> None:
         while json.loads(file.read_text())["largest"] != 9_000:
             assert time.monotonic() < end
             time.sleep(0.02)
+
+
+def test_a_smaller_limit_is_estimated_anew(tmp_path: Path) -> None:
+    assert plan(tmp_path, Machine(), 10_000).micro_batch_tokens == 4096
+    assert plan(tmp_path, Machine(), 9_500).micro_batch_tokens == 4096
+    smaller = plan(tmp_path, Machine(), 4_000)
+    assert (smaller.micro_batch_tokens, smaller.steps) == (2048, 0)
+    assert plan(tmp_path, Machine(), 10_000).micro_batch_tokens == 2048, "as it was: the weights depend on it"
+    with pytest.raises(ConfigError, match="A round of one group needs"):
+        plan(tmp_path, Machine(), 1_000)
 
 
 def test_another_configuration_starts_from_the_estimate(tmp_path: Path) -> None:
