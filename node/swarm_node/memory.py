@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from swarm_core.memory_limit import CGROUP, cgroup_limit
 from swarm_core.resident import resident_bytes
 from swarm_node import attention, heap
 from swarm_node.device import DeviceChoice
@@ -70,9 +71,7 @@ def estimate(model: Any, hyper: Hyperparameters, device: DeviceChoice, longest_p
     return Need(held, states, head, generation, activation)
 
 
-def limit_bytes(
-    device: DeviceChoice, cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")
-) -> int:
+def limit_bytes(device: DeviceChoice, cgroup: Path = CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int:
     """Memory this process may grow to: the GPU's, or the smaller of the cgroup's limit and what the host has left."""
     if device.memory_bytes is not None:
         return device.memory_bytes
@@ -81,25 +80,15 @@ def limit_bytes(
     return min([host, *filter(None, [cgroup_limit(cgroup)])])
 
 
-def cgroup_limit(root: Path) -> int | None:
-    """The memory limit of the cgroup mounted at `root`, version 2 or 1; None: no limit."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            text = (root / name).read_text().strip()
-        except OSError:
-            continue
-        value = None if text == "max" else int(text)
-        return None if value is None or value >= 2**60 else value
-    return None
-
-
-def cgroup_oom_kills(root: Path = Path("/sys/fs/cgroup")) -> int:
+def cgroup_oom_kills(root: Path = CGROUP) -> int:
     """How often the kernel killed a process of this cgroup for memory; 0 where that is not told."""
-    try:
-        pairs = (line.split() for line in (root / "memory.events").read_text().splitlines())
-        return int(dict(pairs).get("oom_kill", "0"))
-    except (OSError, ValueError):
-        return 0
+    for name in ("memory.events", "memory/memory.oom_control"):
+        try:
+            pairs = (line.split() for line in (root / name).read_text().splitlines())
+            return int(dict(pairs).get("oom_kill", "0"))
+        except (OSError, ValueError):
+            continue
+    return 0
 
 
 def held_bytes(device: DeviceChoice) -> int:

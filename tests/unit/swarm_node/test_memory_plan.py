@@ -150,14 +150,12 @@ def test_a_damaged_file_starts_from_the_estimate(tmp_path: Path) -> None:
     assert plan(tmp_path, Machine()).micro_batch_tokens == 4096
 
 
-def test_cgroup_files(tmp_path: Path) -> None:
-    assert memory.cgroup_limit(tmp_path) is None
+def test_kills_that_the_cgroup_counts(tmp_path: Path) -> None:
     assert memory.cgroup_oom_kills(tmp_path) == 0
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory.cgroup_limit(tmp_path) is None
-    (tmp_path / "memory.max").write_text("1048576\n")
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert memory.cgroup_oom_kills(tmp_path) == 1
     (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
-    assert memory.cgroup_limit(tmp_path) == 1048576
     assert memory.cgroup_oom_kills(tmp_path) == 2
 
 
