@@ -6,6 +6,7 @@ The only thing added is that rows end at a given length, because random weights 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import torch
 from loop import Messages, serve
+from workload import MAX_PROMPT_TOKENS
 
-from swarm_node import heap
+from swarm_node import heap, memory
 from swarm_node.advantages import batch_advantages
 from swarm_node.device import SMALL_MODEL_PARAMETERS, choose_device
 from swarm_node.hyper import Hyperparameters
+from swarm_node.memory_plan import MemoryPlan
 from swarm_node.model import load
 from swarm_node.packing import TrainingGroup
 from swarm_node.policy import Policy
@@ -46,9 +49,21 @@ class Ours:
         self._policy = EndingPolicy(loaded.model, loaded.tokenizer, device, self._hyper)
         self._trainer = Trainer(loaded.model, self._hyper, device)
         self._device = device
+        self._trainer.micro_batch_tokens = self._fitting(loaded.model)
         if loaded.parameters >= SMALL_MODEL_PARAMETERS:
             heap.keep_pages()
         return {"parameters": loaded.parameters, "device": device.label}
+
+    def _fitting(self, model: Any) -> int:
+        """The micro-batch that the worker would choose for the largest row of the table."""
+        largest = self._hyper.model_copy(update={"num_questions": 9, "num_generations": 8})
+        held = memory.held_bytes(self._device)
+        need = memory.estimate(model, largest, self._device, MAX_PROMPT_TOKENS, held, self._trainer.recomputes)
+        longest = MAX_PROMPT_TOKENS + largest.max_completion_length
+        with tempfile.TemporaryDirectory() as name:
+            limit, file = memory.limit_bytes(self._device), Path(name) / "memory.json"
+            plan = MemoryPlan(file, "benchmark", need, limit, largest.num_questions, longest, lambda: held, lambda: 0)
+        return plan.micro_batch_tokens
 
     def generate(self, prompts: list[Messages], generations: int, lengths: list[int], passes: int) -> dict[str, Any]:
         self._policy.lengths = torch.tensor(lengths, device=self._device.device)

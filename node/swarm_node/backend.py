@@ -19,6 +19,7 @@ class Backend(Protocol):
     """Owns the optimiser of a model; the weights stay in place. One call at a time."""
 
     micro_batch_tokens: int  # packed tokens forwarded at once; may change between steps
+    recomputes: bool  # less is kept of a forward pass, see `recompute`
 
     @property
     def optimizer_steps(self) -> int:

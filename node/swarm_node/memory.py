@@ -23,6 +23,7 @@ from swarm_node.hyper import Hyperparameters
 ADAM_BYTES = 8  # two moments in float32
 FLOAT_BYTES = 4
 BACKWARD_FACTOR = 1.2  # gradients of activations that live beside what the forward pass saved
+COMFORT = 4_000_000_000  # bytes of activations on a CPU: products of so many tokens are as fast as they get
 USABLE = 0.9  # of the limit; allocators and the kernel need the rest
 
 
@@ -35,6 +36,12 @@ class Need:
     head: int  # chunks of logits and the head's gradient
     generation: int  # keys, values, logits for all rows at once
     activation: int  # of each packed token in an update
+    comfort: int | None = None  # activations above this bring no speed
+
+    def suits(self, micro_batch_tokens: int, budget: int) -> bool:
+        """Whether this micro-batch fits into `budget` bytes and is no larger than is of use."""
+        useful = self.comfort is None or self.activation * micro_batch_tokens <= self.comfort
+        return useful and self.peak(micro_batch_tokens) <= budget
 
     def peak(self, micro_batch_tokens: int, share_of_rows: float = 1.0) -> int:
         """Peak with this micro-batch when only a share of the configured rows is generated."""
@@ -42,7 +49,9 @@ class Need:
         return self.held + self.states + max(round(self.generation * share_of_rows), update)
 
 
-def estimate(model: Any, hyper: Hyperparameters, device: DeviceChoice, longest_prompt: int, held: int) -> Need:
+def estimate(
+    model: Any, hyper: Hyperparameters, device: DeviceChoice, longest_prompt: int, held: int, recomputes: bool = False
+) -> Need:
     """What a round of `hyper` needs with prompts of at most `longest_prompt` tokens, `held` bytes being in use."""
     config = model.config.get_text_config()
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -63,12 +72,16 @@ def estimate(model: Any, hyper: Hyperparameters, device: DeviceChoice, longest_p
 
     # what the forward pass keeps of a token in a layer, counted with saved_tensors_hooks on Qwen3
     kept = 32 * config.hidden_size + 16 * config.intermediate_size + 24 * dim * (heads + key_heads)
+    if recomputes:  # the layer's input, seven products, attention on padded rows
+        kept = FLOAT_BYTES * (
+            3 * config.hidden_size + 2 * config.intermediate_size + dim * (5 * heads // 2 + 2 * key_heads)
+        )
     activation = round(BACKWARD_FACTOR * config.num_hidden_layers * kept)
     positions = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // vocabulary)
     head = 3 * positions * vocabulary * FLOAT_BYTES + 2 * vocabulary * config.hidden_size * FLOAT_BYTES
     if attention.unsupported_reason(model, tokens) is not None:  # padded rows with all their logits
         activation += 4 * vocabulary * FLOAT_BYTES
-    return Need(held, states, head, generation, activation)
+    return Need(held, states, head, generation, activation, COMFORT if device.device.type == "cpu" else None)
 
 
 def limit_bytes(device: DeviceChoice, cgroup: Path = CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int:

@@ -170,7 +170,7 @@ class MemoryPlan:
         """The largest micro-batch that fits, and as many groups. Raises ConfigError when not even one does."""
         budget = round(self._limit * USABLE)
         tokens, groups = max(LARGEST_MICRO_BATCH, self._longest_row), self._all_groups
-        while tokens > self._longest_row and self._need.peak(tokens) > budget:
+        while tokens > self._longest_row and not self._need.suits(tokens, budget):
             tokens = max(tokens // 2, self._longest_row)
         while groups > 1 and self._need.peak(tokens, groups / self._all_groups) > budget:
             groups -= 1
@@ -211,7 +211,8 @@ def make(path: Path, config: str, learner: Learner, device: DeviceChoice) -> Mem
     hyper = learner.hyper
     questions = learner.tasks.sample("memory", "", 0, PROBED_QUESTIONS)
     longest_prompt = max(len(learner.prompts.encode(task.question)) for task in questions)
-    need = memory.estimate(learner.trainer.model, hyper, device, longest_prompt, memory.held_bytes(device))
+    trainer, held = learner.trainer, memory.held_bytes(device)
+    need = memory.estimate(trainer.model, hyper, device, longest_prompt, held, trainer.recomputes)
     longest_row = longest_prompt + hyper.max_completion_length
     return MemoryPlan(
         path,

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from swarm_core.log import get_logger
+from swarm_node import recompute
 from swarm_node.device import DeviceChoice
 from swarm_node.forward import attention_dtype, score_completions
 from swarm_node.hyper import Hyperparameters
@@ -58,6 +59,7 @@ class Trainer:
         self._device = device
         self._room = None if max_external_ratio is None else math.log(max_external_ratio)
         self._reference = copy.deepcopy(model).requires_grad_(False) if hyper.beta > 0 else None
+        self.recomputes = recompute.wanted(model, device)
         self._optimizer = adamw(model, hyper)
         self.optimizer_steps = 0
         self.micro_batch_tokens = hyper.micro_batch_tokens  # packed tokens forwarded at once; may change between steps
@@ -164,7 +166,9 @@ class Trainer:
         def objective(logprobs: torch.Tensor, where: slice) -> torch.Tensor:
             return losses(logprobs, where).loss * batch.weights[where].to(logprobs)
 
-        scored = score_completions(self._model, batch, self._device, self._hyper.temperature, objective)
+        scored = score_completions(
+            self._model, batch, self._device, self._hyper.temperature, objective, recomputes=self.recomputes
+        )
         scored.loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             told = losses(scored.logprobs, slice(None))

@@ -98,6 +98,7 @@ class TrlTrainer:
         self._optimizer = adamw(model, hyper)
         self.optimizer_steps = 0
         self.micro_batch_tokens = hyper.micro_batch_tokens  # TRL is built anew where a change means other batches
+        self.recomputes = False
         self._device, self._overrides = device, dict(overrides or {})
         self._filler = int(tokenizer.eos_token_id)
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
