@@ -23,7 +23,8 @@ from swarm_node.hyper import Hyperparameters
 ADAM_BYTES = 8  # two moments in float32
 FLOAT_BYTES = 4
 BACKWARD_FACTOR = 1.2  # gradients of activations that live beside what the forward pass saved
-COMFORT = 4_000_000_000  # bytes of activations on a CPU: products of so many tokens are as fast as they get
+COMFORT = 3_600_000_000  # bytes of activations on a CPU: products of so many tokens are as fast as they get
+STEP = 64  # tokens
 USABLE = 0.9  # of the limit; allocators and the kernel need the rest
 
 
@@ -38,10 +39,11 @@ class Need:
     activation: int  # of each packed token in an update
     comfort: int | None = None  # activations above this bring no speed
 
-    def suits(self, micro_batch_tokens: int, budget: int) -> bool:
-        """Whether this micro-batch fits into `budget` bytes and is no larger than is of use."""
-        useful = self.comfort is None or self.activation * micro_batch_tokens <= self.comfort
-        return useful and self.peak(micro_batch_tokens) <= budget
+    def micro_batch(self, budget: int) -> int:
+        """The largest micro-batch in tokens that fits into `budget` bytes and whose activations are of use."""
+        room = budget - self.held - self.states - self.head
+        useful = room if self.comfort is None else min(room, self.comfort)
+        return max(0, useful // self.activation // STEP * STEP)
 
     def peak(self, micro_batch_tokens: int, share_of_rows: float = 1.0) -> int:
         """Peak with this micro-batch when only a share of the configured rows is generated."""
@@ -72,10 +74,9 @@ def estimate(
 
     # what the forward pass keeps of a token in a layer, counted with saved_tensors_hooks on Qwen3
     kept = 32 * config.hidden_size + 16 * config.intermediate_size + 24 * dim * (heads + key_heads)
-    if recomputes:  # the layer's input, seven products, attention on padded rows
-        kept = FLOAT_BYTES * (
-            3 * config.hidden_size + 2 * config.intermediate_size + dim * (5 * heads // 2 + 2 * key_heads)
-        )
+    if recomputes:  # a layer's input and products, attention padded, and the holes between them: 2.1 MB a token on 0.5B
+        kept = 3 * config.hidden_size + 3 * config.intermediate_size + dim * (3 * heads + 2 * key_heads)
+        kept *= FLOAT_BYTES
     activation = round(BACKWARD_FACTOR * config.num_hidden_layers * kept)
     positions = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // vocabulary)
     head = 3 * positions * vocabulary * FLOAT_BYTES + 2 * vocabulary * config.hidden_size * FLOAT_BYTES

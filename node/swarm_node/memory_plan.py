@@ -169,9 +169,8 @@ class MemoryPlan:
     def _fitting(self) -> tuple[int, int]:
         """The largest micro-batch that fits, and as many groups. Raises ConfigError when not even one does."""
         budget = round(self._limit * USABLE)
-        tokens, groups = max(LARGEST_MICRO_BATCH, self._longest_row), self._all_groups
-        while tokens > self._longest_row and not self._need.suits(tokens, budget):
-            tokens = max(tokens // 2, self._longest_row)
+        tokens = max(min(LARGEST_MICRO_BATCH, self._need.micro_batch(budget)), self._longest_row)
+        groups = self._all_groups
         while groups > 1 and self._need.peak(tokens, groups / self._all_groups) > budget:
             groups -= 1
         need, peak = self._need, self._need.peak(tokens, groups / self._all_groups)

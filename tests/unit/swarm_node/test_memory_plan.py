@@ -34,7 +34,7 @@ def plan(directory: Path, machine: Machine, limit: int = 10_000, config: str = "
 
 @pytest.mark.parametrize(
     ("limit", "tokens", "groups"),
-    [(10_000, 4096, 3), (4_000, 2048, 3), (1_340, 256, 3), (1_260, 256, 2)],
+    [(10_000, 4096, 3), (4_000, 2688, 3), (1_340, 320, 3), (1_260, 256, 2)],
 )
 def test_the_largest_that_fits(limit: int, tokens: int, groups: int, tmp_path: Path) -> None:
     chosen = plan(tmp_path, Machine(), limit)
@@ -56,10 +56,10 @@ def test_steps_first_halve_the_micro_batch_then_take_groups(tmp_path: Path) -> N
     sizes = [(chosen.micro_batch_tokens, chosen.groups)]
     while chosen.step_down("test"):
         sizes.append((chosen.micro_batch_tokens, chosen.groups))
-    assert sizes == [(512, 3), (256, 3), (256, 2), (256, 1)]
-    assert chosen.told == "memory ran out 3×: micro-batch of 256 tokens, 1 groups a round"
+    assert sizes == [(768, 3), (384, 3), (256, 3), (256, 2), (256, 1)]
+    assert chosen.told == "memory ran out 4×: micro-batch of 256 tokens, 1 groups a round"
     again = plan(tmp_path, Machine(), 1_800)
-    assert (again.micro_batch_tokens, again.groups, again.steps) == (256, 1, 3)
+    assert (again.micro_batch_tokens, again.groups, again.steps) == (256, 1, 4)
 
 
 def killed(directory: Path, machine: Machine, limit: int, largest: int) -> None:
@@ -134,8 +134,8 @@ def test_a_smaller_limit_is_estimated_anew(tmp_path: Path) -> None:
     assert plan(tmp_path, Machine(), 10_000).micro_batch_tokens == 4096
     assert plan(tmp_path, Machine(), 9_500).micro_batch_tokens == 4096
     smaller = plan(tmp_path, Machine(), 4_000)
-    assert (smaller.micro_batch_tokens, smaller.steps) == (2048, 0)
-    assert plan(tmp_path, Machine(), 10_000).micro_batch_tokens == 2048, "as it was: the weights depend on it"
+    assert (smaller.micro_batch_tokens, smaller.steps) == (2688, 0)
+    assert plan(tmp_path, Machine(), 10_000).micro_batch_tokens == 2688, "as it was: the weights depend on it"
     with pytest.raises(ConfigError, match="A round of one group needs"):
         plan(tmp_path, Machine(), 1_000)
 
