@@ -147,11 +147,12 @@ class Bench:
         return interleave(theirs, ours, sample, self._pairs)
 
     def _memory(self, row: Row, directory: str) -> dict[str, Any]:
-        """Peak of our whole round; genrl would need about 50 GB and is not started."""
+        """Peak of our whole round with the optimiser's state there; genrl would need about 50 GB and is not started."""
         work = self._training(row)
         count = row.questions * row.generations
         with Process("ours", sys.executable, torch.get_num_threads()) as ours:
             ours.ask("load", directory=directory, precision="auto")
+            self._warm_up(ours)
             asked = {"prompts": work["prompts"], "generations": row.generations, "lengths": [row.tokens] * count}
             generated = ours.ask("generate", **asked, passes=1)
             trained = ours.ask("train", **work)
