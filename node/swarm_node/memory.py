@@ -23,7 +23,7 @@ from swarm_node.hyper import Hyperparameters
 ADAM_BYTES = 8  # two moments in float32
 FLOAT_BYTES = 4
 BACKWARD_FACTOR = 1.2  # gradients of activations that live beside what the forward pass saved
-COMFORT = 3_600_000_000  # bytes of activations on a CPU: products of so many tokens are as fast as they get
+COMFORT = 2_600_000_000  # bytes of activations on a CPU: products of so many tokens are as fast as they get
 STEP = 64  # tokens
 USABLE = 0.9  # of the limit; allocators and the kernel need the rest
 
