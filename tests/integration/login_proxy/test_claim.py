@@ -99,7 +99,9 @@ def test_mode_auto_needs_nobody_and_shows_the_page_read_only(
         assert api.post("submit-reward", json=_reward(peer_keys[0], 0, 3) | {"orgId": "x"}).status_code == 404
         assert api.post("submit-reward", content=b"{").status_code == 400
     # the chain's totals are read every few seconds
-    status = wait_until(lambda: all(peer.chain_total == 3 for peer in (s := login.status()).peers) and s)
+    read = [(3, 0), (3, 1)]
+    wait_until(lambda: [(peer.chain_total, peer.wins) for peer in login.status().peers] == read)
+    status = login.status()
     assert {peer.node: peer.delivered_total for peer in status.peers} == {"main": 3, "peer-1": 3}
     assert {peer.node: (peer.wins, peer.votes) for peer in status.peers} == {"main": (0, 1), "peer-1": (1, 0)}
     assert status.memory_rss < 150e6
