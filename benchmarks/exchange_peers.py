@@ -7,11 +7,9 @@ PYTHONPATH. The DHT's storage is stock hivemind's here, because genrl is measure
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import random
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +18,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import hivemind
 from hivemind.dht.protocol import DHTProtocol
 from hivemind.utils.timed_storage import get_dht_time
 
 hivemind.get_dht_time = get_dht_time  # genrl 0.1.11 takes it from the top level, where hivemind 1.1.12 has it no more
 _STOCK = DHTProtocol.rpc_store, DHTProtocol.rpc_find
-_FIRST_PORT = 20_000
 _PATIENT = 1e6  # seconds a loop may hang: genrl's gathers share it here, which no product process does
 
 from genrl.communication.communication import Payload  # type: ignore[import-not-found]  # noqa: E402
@@ -35,6 +34,7 @@ from genrl.communication.hivemind.hivemind_backend import (  # type: ignore[impo
 )
 from genrl.serialization.game_tree import to_bytes  # type: ignore[import-not-found]  # noqa: E402
 from genrl.state import WorldState  # type: ignore[import-not-found]  # noqa: E402
+from tests.support.daemons import free_port  # noqa: E402
 
 from swarm_core.identity import generate_key, parse_key  # noqa: E402
 from swarm_core.records import GroupBatch, RolloutGroup  # noqa: E402
@@ -60,15 +60,6 @@ def text(rng: random.Random) -> str:
     return " ".join(words)[:_COMPLETION_CHARS]
 
 
-def free_port(first: int) -> int:
-    """A port below those that connections are given: one of them might take it before p2pd does."""
-    for port in range(first, 32_000, 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError(f"no free port from {first} on")
-
-
 class Peer:
     """One p2pd with our daemon and genrl's backend on it, and the bytes that go through its control connection."""
 
@@ -76,7 +67,7 @@ class Peer:
         directory.mkdir(parents=True)
         key = generate_key()
         (directory / "swarm.pem").write_bytes(key)
-        port = free_port(_FIRST_PORT + int(directory.name))
+        port = free_port()
         settings = DhtSettings(key_dir=directory, run_dir=directory, p2p_host="127.0.0.1", p2p_port=port)
         self.daemon: Daemon = build(settings, parse_key(key))
         self.address = f"/ip4/127.0.0.1/tcp/{port}/p2p/{self.daemon.key.peer_id}"

@@ -6,7 +6,6 @@ The only thing added is that rows end at a given length, because random weights 
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from swarm_node import heap, memory
 from swarm_node.advantages import batch_advantages
 from swarm_node.device import SMALL_MODEL_PARAMETERS, choose_device
 from swarm_node.hyper import Hyperparameters
-from swarm_node.memory_plan import MemoryPlan
+from swarm_node.memory_plan import fitting
 from swarm_node.model import load
 from swarm_node.packing import TrainingGroup
 from swarm_node.policy import Policy
@@ -60,10 +59,8 @@ class Ours:
         held = memory.held_bytes(self._device)
         need = memory.estimate(model, largest, self._device, MAX_PROMPT_TOKENS, held, self._trainer.recomputes)
         longest = MAX_PROMPT_TOKENS + largest.max_completion_length
-        with tempfile.TemporaryDirectory() as name:
-            limit, file = memory.limit_bytes(self._device), Path(name) / "memory.json"
-            plan = MemoryPlan(file, "benchmark", need, limit, largest.num_questions, longest, lambda: held, lambda: 0)
-        return plan.micro_batch_tokens
+        tokens, _ = fitting(need, memory.limit_bytes(self._device), largest.num_questions, longest)
+        return tokens
 
     def generate(self, prompts: list[Messages], generations: int, lengths: list[int], passes: int) -> dict[str, Any]:
         self._policy.lengths = torch.tensor(lengths, device=self._device.device)

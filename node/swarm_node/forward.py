@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from swarm_node import attention, recompute
+from swarm_node import attention
 from swarm_node.device import DeviceChoice
 from swarm_node.head import Objective, Scored, score
 from swarm_node.packing import PackedBatch
@@ -22,22 +22,13 @@ def attention_dtype(model: Any, device: DeviceChoice) -> torch.dtype:
 
 
 def score_completions(
-    model: Any,
-    batch: PackedBatch,
-    device: DeviceChoice,
-    temperature: float,
-    objective: Objective | None,
-    recomputes: bool = False,
+    model: Any, batch: PackedBatch, device: DeviceChoice, temperature: float, objective: Objective | None
 ) -> Scored:
-    """Log-probability and entropy of each of the batch's M completion tokens, in order, and the objective over them.
-
-    With `recomputes` less is kept for the backward pass, see `recompute`.
-    """
+    """Log-probability and entropy of each of the batch's M completion tokens, in order, and the objective over them."""
     longest = max(len(row.prompt_ids) + len(row.completion_ids) for row in batch.rows)
     if attention.unsupported_reason(model, longest) is not None:
-        with recompute.cheap_again(model, recomputes):
-            return _padded(model, batch, device, temperature, objective)
-    with device.autocast(), recompute.cheap_again(model, recomputes):
+        return _padded(model, batch, device, temperature, objective)
+    with device.autocast():
         hidden = model.base_model(
             input_ids=batch.input_ids,
             position_ids=batch.position_ids,

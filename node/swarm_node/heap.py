@@ -17,7 +17,7 @@ def one_arena() -> None:
 
 
 def keep_pages() -> None:
-    """Keep free pages for the next round. A 0.5B update is a quarter faster for it, and its peak is the same."""
+    """Keep free pages for the next round. A 0.5B update is a quarter faster for it."""
     _mallopt(_M_MMAP_THRESHOLD, _LARGEST)
     _mallopt(_M_TRIM_THRESHOLD, _LARGEST)
 

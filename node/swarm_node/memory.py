@@ -72,11 +72,12 @@ def estimate(
     layer = rows * tokens * 2 * key_heads * dim * size  # copied when finished rows are dropped
     generation = cache + layer + 4 * rows * vocabulary * FLOAT_BYTES
 
-    # what the forward pass keeps of a token in a layer, counted with saved_tensors_hooks on Qwen3
-    kept = 32 * config.hidden_size + 16 * config.intermediate_size + 24 * dim * (heads + key_heads)
-    if recomputes:  # a layer's input and products, attention padded, and the holes between them: 2.1 MB a token on 0.5B
-        kept = 3 * config.hidden_size + 3 * config.intermediate_size + dim * (3 * heads + 2 * key_heads)
-        kept *= FLOAT_BYTES
+    # bytes that the forward pass keeps of a token in a layer
+    if recomputes:  # its input and products, attention padded, and the holes between them: 2.1 MB a token on 0.5B
+        floats = 3 * config.hidden_size + 3 * config.intermediate_size + dim * (3 * heads + 2 * key_heads)
+        kept = FLOAT_BYTES * floats
+    else:  # counted with saved_tensors_hooks on Qwen3
+        kept = 32 * config.hidden_size + 16 * config.intermediate_size + 24 * dim * (heads + key_heads)
     activation = round(BACKWARD_FACTOR * config.num_hidden_layers * kept)
     positions = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // vocabulary)
     head = 3 * positions * vocabulary * FLOAT_BYTES + 2 * vocabulary * config.hidden_size * FLOAT_BYTES

@@ -67,9 +67,7 @@ class MemoryPlan:
         oom_kills: Callable[[], int],
     ) -> None:
         self._path = path
-        self._need = need
         self._limit = limit
-        self._all_groups = groups
         self._longest_row = longest_row
         self._resident = resident
         self._oom_kills = oom_kills
@@ -78,10 +76,10 @@ class MemoryPlan:
         if same and limit >= LESS * kept.limit:
             self._kept = kept  # not estimated anew: the same micro-batches give the same weights, bit for bit
         else:
-            tokens, fitting = self._fitting()
+            tokens, fits = fitting(need, limit, groups, longest_row)
             if same:
-                tokens, fitting = min(kept.micro_batch_tokens, tokens), min(kept.groups, fitting)
-            self._kept = replace(kept if same else Kept(config), micro_batch_tokens=tokens, groups=fitting, limit=limit)
+                tokens, fits = min(kept.micro_batch_tokens, tokens), min(kept.groups, fits)
+            self._kept = replace(kept if same else Kept(config), micro_batch_tokens=tokens, groups=fits, limit=limit)
         vanished = self._kept.vanished + 1 if self._kept.computing else 0
         self._kept = replace(
             self._kept, groups=min(self._kept.groups, groups), computing=False, vanished=vanished % VANISHED
@@ -166,31 +164,6 @@ class MemoryPlan:
             return f"{vanished} processes in a row ended without a word in the same round"
         return ""
 
-    def _fitting(self) -> tuple[int, int]:
-        """The largest micro-batch that fits, and as many groups. Raises ConfigError when not even one does."""
-        budget = round(self._limit * USABLE)
-        tokens = max(min(LARGEST_MICRO_BATCH, self._need.micro_batch(budget)), self._longest_row)
-        groups = self._all_groups
-        while groups > 1 and self._need.peak(tokens, groups / self._all_groups) > budget:
-            groups -= 1
-        need, peak = self._need, self._need.peak(tokens, groups / self._all_groups)
-        if peak <= budget:
-            log.info(
-                "memory",
-                needed=_gigabytes(peak),
-                limit=_gigabytes(self._limit),
-                micro_batch_tokens=tokens,
-                groups=groups,
-            )
-            return tokens, groups
-        raise ConfigError(
-            f"A round of one group needs {_gigabytes(peak)} of memory, and {_gigabytes(budget)} of "
-            f"{_gigabytes(self._limit)} can be used (loaded: {_gigabytes(need.held)}, gradients and optimiser: "
-            f"{_gigabytes(need.states)}, "
-            f"a micro-batch of {tokens} tokens: {_gigabytes(need.activation * tokens + need.head)}).",
-            "raise SWARM_NODE_MEMORY, set SWARM_LORA_RANK=16, or choose a smaller SWARM_MODEL.",
-        )
-
     def _read(self) -> Kept:
         try:
             data: Any = read_json(self._path)
@@ -203,6 +176,25 @@ class MemoryPlan:
             write_json(self._path, asdict(self._kept))
         except OSError as error:  # a full disk is told by the checkpoints
             log.debug("memory plan not written", error=str(error))
+
+
+def fitting(need: Need, limit: int, all_groups: int, longest_row: int) -> tuple[int, int]:
+    """The largest micro-batch in tokens that fits, and as many groups. Raises ConfigError when not even one does."""
+    budget = round(limit * USABLE)
+    tokens, groups = max(min(LARGEST_MICRO_BATCH, need.micro_batch(budget)), longest_row), all_groups
+    while groups > 1 and need.peak(tokens, groups / all_groups) > budget:
+        groups -= 1
+    peak = need.peak(tokens, groups / all_groups)
+    if peak <= budget:
+        log.info("memory", needed=_gigabytes(peak), limit=_gigabytes(limit), micro_batch_tokens=tokens, groups=groups)
+        return tokens, groups
+    raise ConfigError(
+        f"A round of one group needs {_gigabytes(peak)} of memory, and {_gigabytes(budget)} of "
+        f"{_gigabytes(limit)} can be used (loaded: {_gigabytes(need.held)}, gradients and optimiser: "
+        f"{_gigabytes(need.states)}, "
+        f"a micro-batch of {tokens} tokens: {_gigabytes(need.activation * tokens + need.head)}).",
+        "raise SWARM_NODE_MEMORY, set SWARM_LORA_RANK=16, or choose a smaller SWARM_MODEL.",
+    )
 
 
 def make(path: Path, config: str, learner: Learner, device: DeviceChoice) -> MemoryPlan:

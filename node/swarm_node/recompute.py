@@ -1,7 +1,7 @@
 """Keeps less of a large model's forward pass for the backward one: products stay, what is cheap is computed again.
 
 Norms, activations, rotations and gathers are more than half of what a decoder layer would keep and a few hundredths of
-its time. Works with `forward`, which wraps the layers for one pass, and `memory`, which counts what is kept.
+its time. Works with `train`, which wraps the layers for one pass, and `memory`, which counts what is kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def wanted(model: Any, device: DeviceChoice) -> bool:
 @contextmanager
 def cheap_again(model: Any, on: bool) -> Iterator[None]:
     """Passes inside keep the products of each decoder layer only; gradients are those without it, bit for bit."""
-    layers = getattr(model.base_model, "layers", ()) if on and torch.is_grad_enabled() else ()
+    layers = getattr(model.base_model, "layers", ()) if on else ()
     for layer in layers:
         layer.forward = partial(
             checkpoint, layer.forward, use_reentrant=False, context_fn=_contexts, preserve_rng_state=False

@@ -166,9 +166,8 @@ class Trainer:
         def objective(logprobs: torch.Tensor, where: slice) -> torch.Tensor:
             return losses(logprobs, where).loss * batch.weights[where].to(logprobs)
 
-        scored = score_completions(
-            self._model, batch, self._device, self._hyper.temperature, objective, recomputes=self.recomputes
-        )
+        with recompute.cheap_again(self._model, self.recomputes):
+            scored = score_completions(self._model, batch, self._device, self._hyper.temperature, objective)
         scored.loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             told = losses(scored.logprobs, slice(None))

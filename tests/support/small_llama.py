@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_END = "<|im_end|>"
-_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+from tests.support.byte_tokenizer import byte_tokenizer
 
 
 def make_llama(directory: Path, hidden: int = 64, intermediate: int = 96, layers: int = 2, heads: int = 4) -> None:
     """Write weights, configuration and tokenizer; two heads share a key head."""
     import torch
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    alphabet = {character: number for number, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    backend = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken(text, special=True) for text in ("<|pad|>", "<|im_start|>", _END)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=_END, pad_token="<|pad|>")
-    tokenizer.chat_template = _TEMPLATE
+    tokenizer = byte_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=layers,

@@ -5,16 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from tests.support.byte_tokenizer import byte_tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from swarm_node import attention
 from swarm_node.device import DeviceChoice
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,17 +20,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     """Every byte a token, <answer> tags as in the embedded model, <|im_end|> (260) ends a turn."""
-    alphabet = {character: number for number, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    backend = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in ("<answer>", "</answer>")])
-    backend.add_special_tokens([AddedToken(t, special=True) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
-    )
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
+    return byte_tokenizer(("<answer>", "</answer>"))
 
 
 @pytest.fixture
