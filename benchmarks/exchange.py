@@ -39,12 +39,13 @@ FEWER = {32: 30.0, 64: 100.0}  # times fewer bytes than genrl, by number of peer
 class Host:
     """One child process with some of the peers."""
 
-    def __init__(self, directory: Path, first: int, count: int) -> None:
+    def __init__(self, directory: Path, first: int, count: int, peers: int) -> None:
         path = os.pathsep.join(str(ROOT / part) for part in ("services", "build/genrl"))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SWARM_")}
         self._log = (directory / f"host-{first}.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "benchmarks" / "exchange_peers.py"), str(directory), str(first), str(count)],
+            [sys.executable, str(ROOT / "benchmarks" / "exchange_peers.py"), str(directory)]
+            + [str(number) for number in (first, count, peers)],
             env={**environment, "PYTHONPATH": path}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
             text=True,
         )  # fmt: skip
@@ -75,7 +76,7 @@ class Swarm:
     def __init__(self, directory: Path, peers: int) -> None:
         each = [peers // PROCESSES + (number < peers % PROCESSES) for number in range(PROCESSES)]
         self._pool = ThreadPoolExecutor(PROCESSES)
-        self._hosts = [Host(directory, sum(each[:number]), count) for number, count in enumerate(each)]
+        self._hosts = [Host(directory, sum(each[:number]), count, peers) for number, count in enumerate(each)]
 
     def all(self, **command: Any) -> list[Any]:
         """The answers of all peers, in order."""

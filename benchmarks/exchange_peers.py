@@ -34,7 +34,7 @@ from genrl.communication.hivemind.hivemind_backend import (  # type: ignore[impo
 )
 from genrl.serialization.game_tree import to_bytes  # type: ignore[import-not-found]  # noqa: E402
 from genrl.state import WorldState  # type: ignore[import-not-found]  # noqa: E402
-from tests.support.daemons import free_port  # noqa: E402
+from tests.support.ports import free_port  # noqa: E402
 
 from swarm_core.identity import generate_key, parse_key  # noqa: E402
 from swarm_core.records import GroupBatch, RolloutGroup  # noqa: E402
@@ -49,6 +49,7 @@ from swarm_dht.settings import DhtSettings  # noqa: E402
 _COMPLETION_CHARS = 800
 _GATHER_SECONDS = 300.0
 _COLLECT_SECONDS = 30.0
+_START_SECONDS = 60.0
 _WORDS = ("so", "the", "sum", "of", "seven", "and", "four", "is", "eleven", "<answer>", "</answer>", "carry", "minus")
 
 
@@ -63,11 +64,10 @@ def text(rng: random.Random) -> str:
 class Peer:
     """One p2pd with our daemon and genrl's backend on it, and the bytes that go through its control connection."""
 
-    def __init__(self, directory: Path, service: Service) -> None:
+    def __init__(self, directory: Path, service: Service, port: int) -> None:
         directory.mkdir(parents=True)
         key = generate_key()
         (directory / "swarm.pem").write_bytes(key)
-        port = free_port()
         settings = DhtSettings(key_dir=directory, run_dir=directory, p2p_host="127.0.0.1", p2p_port=port)
         self.daemon: Daemon = build(settings, parse_key(key))
         self.address = f"/ip4/127.0.0.1/tcp/{port}/p2p/{self.daemon.key.peer_id}"
@@ -80,7 +80,11 @@ class Peer:
     async def start(self) -> str:
         """Start p2pd; the address."""
         self.daemon.start(self._service)
-        generation = await self.daemon.supervisor.current()
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                generation = await self.daemon.supervisor.current()
+        except TimeoutError:
+            raise RuntimeError(f"{self.address} does not start: {self.daemon.supervisor.reason or 'no word'}") from None
         self._count(generation._p2p._client.control)
         self.backend.dht = Facade(generation._node, asyncio.get_running_loop())
         return self.address
@@ -181,9 +185,12 @@ class Facade:
 class Host:
     """The peers of this process."""
 
-    def __init__(self, directory: Path, first: int, count: int) -> None:
+    def __init__(self, directory: Path, first: int, count: int, everybody: int) -> None:
         self._service = Service("exchange-benchmark")
-        self._peers = [Peer(directory / str(number), self._service) for number in range(first, first + count)]
+        self._peers = [
+            Peer(directory / str(number), self._service, free_port(number, everybody))
+            for number in range(first, first + count)
+        ]
         self._pool = ThreadPoolExecutor(max(1, count))
 
     async def do(self, command: SimpleNamespace) -> list[Any]:
@@ -213,7 +220,7 @@ class Host:
 
 async def main() -> None:
     """Answer commands until stdin ends."""
-    directory, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    directory, first, count, everybody = Path(sys.argv[1]), *map(int, sys.argv[2:5])
     libp2p.quiet_logs()
     daemon_module.LoopWatchdog = partial(daemon_module.LoopWatchdog, lag=_PATIENT)  # type: ignore[misc, assignment]
     supervisor_module._PROBE_SECONDS = _PATIENT  # type: ignore[attr-defined]
@@ -221,7 +228,7 @@ async def main() -> None:
     sockets = directory / f"sockets-{first}"
     sockets.mkdir()
     libp2p.use_socket_directory(sockets)
-    host = Host(directory, first, count)
+    host = Host(directory, first, count, everybody)
     while line := await asyncio.to_thread(sys.stdin.readline):
         answer = await host.do(SimpleNamespace(**json.loads(line)))
         print(json.dumps(answer), flush=True)

@@ -154,7 +154,8 @@ class Recovery:
         trials.own.append(time.monotonic() - since)
         trials.errors += status["clock_jumps"] != before + 1
         self.one.set_clock(0.0)
-        self.one.wait(lambda status: status["state"] == "ready", _PATIENCE)
+        # the way back must have been seen too: with the next jump inside the same second neither could be
+        self.one.wait(lambda status: status["state"] == "ready" and status["clock_jumps"] == before + 2, _PATIENCE)
 
 
 def measure(faults: list[str], count: int, directory: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Service:
         self.name = name
         self.stop = asyncio.Event()
         self.log = get_logger("service")
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # asyncio itself refers to them weakly
         self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._failure: BaseException | None = None
         self.again = False
@@ -45,7 +45,7 @@ class Service:
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` supervised: if it raises, or returns before the process was asked to stop, the process fails."""
         task = asyncio.create_task(self._supervise(name, work), name=name)
-        self._tasks[name] = task
+        self._tasks.add(task)
         return task
 
     def on_close(self, name: str, close: Callable[[], Awaitable[None]]) -> None:
@@ -114,10 +114,10 @@ class Service:
                         self.log.warning("close failed", part=name, error=repr(error))
         except TimeoutError:
             self.log.warning("teardown took too long", seconds=_TEARDOWN_SECONDS)
-        for task in self._tasks.values():
+        for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=2.0)
+            await asyncio.wait(self._tasks, timeout=2.0)
 
     def _exit_code(self) -> int:
         error = self._failure

@@ -40,6 +40,8 @@ _START_SECONDS = 15.0
 _RPC_SECONDS = 5.0
 _WALK_SECONDS = 10.0
 _EXIT_SECONDS = 0.1
+_MOVED_SECONDS = 1.0  # our wall clock jumped during a call
+KNOCK_SECONDS = 0.25
 FIRST_VERSION = FetchRequest(version=1)
 # the last two: what a peer answered is no protobuf, or a node id that is none
 CALL_ERRORS = (
@@ -150,30 +152,41 @@ class Generation:
         """Connected peers and the addresses they are connected by. Raises one of CALL_ERRORS."""
         return {str(info.peer_id): [str(address) for address in info.addrs] for info in await self._p2p.list_peers()}
 
-    async def dial(self, peer: str, addresses: list[str]) -> None:
+    async def dial(self, peer: str, addresses: list[str], seconds: float = _RPC_SECONDS) -> None:
         """Connect to `peer`. Raises one of CALL_ERRORS."""
-        async with asyncio.timeout(_RPC_SECONDS):
+        async with asyncio.timeout(seconds):
             await self._p2p._client.connect(PeerID.from_base58(peer), [Multiaddr(address) for address in addresses])
 
     async def dial_bootnode(self, bootnode: Bootnode) -> None:
         """Connect to a bootnode. Raises one of CALL_ERRORS."""
         await self.dial(bootnode.peer_id, [bootnode.address.text])
 
-    async def ping(self, peer: str) -> float | None:
+    async def ping(self, peer: str, seconds: float = _RPC_SECONDS) -> float | None:
         """Ping over the DHT, which makes each know the other. Returns the other's clock minus ours (seconds), None
-        when it does not tell. Raises one of CALL_ERRORS, after which the peer has left the routing table."""
+        when it does not tell, or ours moved. Raises one of CALL_ERRORS; the peer has left the routing table then."""
         protocol, peer_id = self._node.protocol, PeerID.from_base58(peer)
-        before = time.time()
+        before, began = time.time(), time.monotonic()
         try:
-            request = dht_pb2.PingRequest(peer=protocol.node_info, validate=False)
-            answer = await protocol.get_stub(peer_id).rpc_ping(request, timeout=_RPC_SECONDS)
+            answer = await self._ping(peer_id, seconds)
             node_id = DHTID.from_bytes(answer.peer.node_id) if answer.peer.node_id else None
         except CALL_ERRORS:
             await protocol.update_routing_table(None, peer_id, responded=False)
             raise
         if node_id is not None:
             await protocol.update_routing_table(node_id, peer_id, responded=True)
-        return answer.dht_time - (before + time.time()) / 2 if answer.dht_time else None
+        moved = abs(time.time() - before - (time.monotonic() - began)) > _MOVED_SECONDS
+        return answer.dht_time - (before + time.time()) / 2 if answer.dht_time and not moved else None
+
+    async def knock(self, peer: str) -> None:
+        """Send `peer` something, whatever comes back. Over QUIC a connection whose other end was replaced looks open
+        until something is sent: then the new p2pd resets it, and calls that wait on it fail instead of hanging."""
+        with contextlib.suppress(*CALL_ERRORS):
+            await self._ping(PeerID.from_base58(peer), KNOCK_SECONDS)
+
+    async def _ping(self, peer_id: Any, seconds: float) -> Any:
+        protocol = self._node.protocol
+        request = dht_pb2.PingRequest(peer=protocol.node_info, validate=False)
+        return await protocol.get_stub(peer_id).rpc_ping(request, timeout=seconds)
 
     async def walk(self, own: bool) -> set[str]:
         """Peers near our own id (joining) or near a random one (looking around). Raises one of CALL_ERRORS."""

@@ -7,6 +7,7 @@ remember peers met on walks, and addresses, so that a rebuilt p2pd finds everybo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import statistics
 import time
@@ -29,8 +30,11 @@ _LIVENESS_SECONDS = 20.0
 _MAX_KNOWN = 512
 _MAX_CLOCKS = 32
 _REDIALS = 16
+_REDIAL_SECONDS = 2.0  # over QUIC nobody refuses: a bootnode that returns shall not wait for long behind the gone
 _MAX_ABSENT = 64
 _PINGS = 3
+_PING_SECONDS = 5.0
+_ALONE_PING_SECONDS = 1.0
 _REBUILD_SECONDS = 60.0  # reachable bootnodes and no success for this long: p2pd itself is suspect
 _LONGEST_REBUILD_SECONDS = 900.0
 _FAILED_JOINS = 3
@@ -52,6 +56,7 @@ class Membership:
         self._walked_at = 0.0
         self._walk_pause = _FIRST_LOOK_SECONDS
         self._checked_at = 0.0
+        self._jumped = asyncio.Event()
         self.known: OrderedDict[str, list[str]] = OrderedDict()
         self._failed_joins = 0  # in a row, with a bootnode that listens
         self._alone_since = 0.0
@@ -115,6 +120,7 @@ class Membership:
         for peer in self._clocks:
             self.suspect(peer)
         self._clocks.clear()
+        self._jumped.set()
 
     def _doubt(self, generation: Generation) -> None:
         """Replace a p2pd that reaches nobody although bootnodes listen: three joins in vain, and a minute alone."""
@@ -127,13 +133,15 @@ class Membership:
             self._supervisor.replace(generation, "p2pd reaches nobody although bootnodes listen")
 
     async def _pause(self, seconds: float, generation: Generation) -> None:
-        """Wait, but not past the loss of the generation or news about bootnodes."""
-        events = [asyncio.create_task(generation.lost.wait()), asyncio.create_task(self._bootnodes.news.wait())]
+        """Wait, but not past the loss of the generation, news about bootnodes or a jump of the clock."""
+        awaited = (generation.lost, self._bootnodes.news, self._jumped)
+        events = [asyncio.create_task(event.wait()) for event in awaited]
         try:
             await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for event in events:
                 event.cancel()
+        self._jumped.clear()
         if self._bootnodes.news.is_set():
             self._bootnodes.news.clear()
             self._backoff.reset()
@@ -147,8 +155,10 @@ class Membership:
         work = [self._join_bootnode(generation, entry) for entry in self._bootnodes.missing(connected, table)]
         if was_alone or self.attempted < generation.number:
             work += [self._rejoin(generation, peer) for peer in self._strangers(set(connected))]
-        work += [self._ping(generation, peer) for peer in self._to_ping(set(connected), table)]
-        await asyncio.gather(*work)
+        # p2pd takes a dead peer's QUIC connection for a live one: nobody who returns shall wait behind pings to those
+        seconds = _ALONE_PING_SECONDS if was_alone else _PING_SECONDS
+        pings = [self._ping(generation, peer, seconds) for peer in self._to_ping(set(connected), table)]
+        await asyncio.gather(*work, *pings)
         if generation.table():
             await self._look_around(generation, was_alone)
 
@@ -171,7 +181,11 @@ class Membership:
             entry.error = (str(error) or type(error).__name__)[:200]
             return
         entry.error = ""
-        await self._ping(generation, entry.bootnode.peer_id)
+        if await self._ping(generation, entry.bootnode.peer_id):
+            return
+        with contextlib.suppress(*CALL_ERRORS):  # what was open led to an earlier life of it, and is closed now
+            await generation.dial_bootnode(entry.bootnode)
+            await self._ping(generation, entry.bootnode.peer_id)
 
     def _strangers(self, connected: set[str]) -> list[str]:
         """Peers with remembered addresses that we are not connected to, the latest first; no bootnodes."""
@@ -189,7 +203,7 @@ class Membership:
         if not listening:
             return False
         try:
-            await generation.dial(peer, listening)
+            await generation.dial(peer, listening, _REDIAL_SECONDS)
         except CALL_ERRORS:
             return False
         return True
@@ -198,20 +212,22 @@ class Membership:
         if await self.reconnect(generation, peer):
             await self._ping(generation, peer)
 
-    async def _ping(self, generation: Generation, peer: str) -> None:
+    async def _ping(self, generation: Generation, peer: str, seconds: float = _PING_SECONDS) -> bool:
+        """Whether `peer` answers; it is forgotten if it does not."""
         try:
-            offset = await generation.ping(peer)
+            offset = await generation.ping(peer, seconds)
         except CALL_ERRORS as error:
             self._suspects.discard(peer)
             if not generation.lost.is_set():
                 self._forget(peer)
             log.debug("peer gone", peer=peer, error=repr(error))
-            return
+            return False
         self.succeeded(peer)
         if offset is not None:
             self._clocks[peer] = offset
             while len(self._clocks) > _MAX_CLOCKS:
                 self._clocks.popitem(last=False)
+        return True
 
     async def _look_around(self, generation: Generation, joining: bool) -> None:
         """Walk: at once when joining, soon again after that, then ever more rarely."""

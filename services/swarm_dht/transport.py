@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from swarm_core.errors import RecordError
 from swarm_dht.collect import FetchFailed
 from swarm_dht.counters import Counters
-from swarm_dht.generation import CALL_ERRORS, Generation
+from swarm_dht.generation import CALL_ERRORS, KNOCK_SECONDS, Generation
 from swarm_dht.libp2p import P2PDaemonError, P2PHandlerError
 from swarm_dht.membership import Membership
 from swarm_dht.supervisor import Supervisor
@@ -23,6 +23,7 @@ _MAX_REMEMBERED = 1024
 _RECENT_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.5  # a peer that answered lately is probably replacing its p2pd
 _RETRY_SECONDS = 0.1
+_SILENCE_SECONDS = 0.5
 _MAX_KEPT_BYTES = 16 * 1024 * 1024
 
 
@@ -68,15 +69,12 @@ class SwarmTransport:
         end = time.monotonic() + seconds
         memory = self._memory(peer)
         lately = memory.answered is not None and time.monotonic() - memory.answered < _RECENT_SECONDS
-        patient_until = time.monotonic() + (_PATIENCE_SECONDS if lately else 0.0)
-
-        async def attempt(generation: Generation) -> bytes:
-            until = max(patient_until, generation.started + _PATIENCE_SECONDS)
-            return await self._attempt(generation, peer, request, end, until)
-
+        patience = _PATIENCE_SECONDS if lately else 0.0
         began = time.monotonic()
         try:
-            answer = await self._supervisor.call(attempt, seconds)
+            answer = await self._supervisor.call(
+                lambda generation: self._attempt(generation, peer, request, end, patience), seconds
+            )
         except CALL_ERRORS as error:
             reason = _reason(error)
             if reason == "unsupported":
@@ -112,9 +110,11 @@ class SwarmTransport:
         return answer
 
     async def _attempt(
-        self, generation: Generation, peer: str, request: FetchRequest, end: float, patient_until: float
+        self, generation: Generation, peer: str, request: FetchRequest, end: float, patience: float
     ) -> bytes:
+        patient_until = 0.0  # counts from the first failure: a call may have hung on a stopped p2pd for seconds
         while True:
+            knocking = asyncio.create_task(_knock(generation, peer, request.wait + _SILENCE_SECONDS))
             try:
                 answer = await generation.fetch(peer, max(0.01, end - time.monotonic()), request)
                 if is_large(answer):
@@ -122,8 +122,12 @@ class SwarmTransport:
                     self._traffic.received[STREAM] += len(answer)
                 return answer
             except P2PDaemonError:  # no connection: it is new, or we are
-                if time.monotonic() + _RETRY_SECONDS >= min(end, patient_until):
+                now = time.monotonic()
+                patient_until = patient_until or max(now + patience, generation.started + _PATIENCE_SECONDS)
+                if now + _RETRY_SECONDS >= min(end, patient_until):
                     raise
+            finally:
+                knocking.cancel()
             await asyncio.sleep(_RETRY_SECONDS)
             await self._membership.reconnect(generation, peer)
 
@@ -133,6 +137,14 @@ class SwarmTransport:
         while len(self._peers) > _MAX_REMEMBERED:
             self._kept -= len(self._peers.popitem(last=False)[1].data)
         return memory
+
+
+async def _knock(generation: Generation, peer: str, silence: float) -> None:
+    """Beside a call that waits for longer than `silence` seconds."""
+    await asyncio.sleep(silence)
+    while True:
+        await generation.knock(peer)
+        await asyncio.sleep(KNOCK_SECONDS)
 
 
 def _reason(error: BaseException) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 
 import docker
 from docker.models.containers import Container
+from tests.support.ports import free_port
 
 TAG = "e2e"
 LIGHT_IMAGE = f"rl-swarm/light:{TAG}"
@@ -47,13 +47,6 @@ sys.stdout.buffer.write(body)
 
 class Failed(AssertionError):
     """A command of the stack failed or a condition did not come true in time."""
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(what: str, seconds: float, check: Callable[[], bool], every: float = 0.5) -> float:

@@ -19,7 +19,8 @@ import httpx
 import pytest
 from eth_account import Account
 from tests.e2e.conftest import _stack, clone, images
-from tests.e2e.stack import Stack, free_port, wait_until
+from tests.e2e.stack import Stack, wait_until
+from tests.support.ports import free_port
 
 from swarm_chain.client import ChainClient
 from swarm_chain.settings import ChainSettings

@@ -10,9 +10,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from tests.e2e.conftest import clone, images
 from tests.support.authority import Authority, make_authority
-from tests.support.chains import Anvil, LocalChain, anvil_binary, deploy_chain, free_port
+from tests.support.chains import Anvil, LocalChain, anvil_binary, deploy_chain
 from tests.support.chromium import NAME, chromium
 from tests.support.login_service import Daemon, Login, wait_until
+from tests.support.ports import free_port
 
 from swarm_core.identity import generate_key, parse_key
 

@@ -21,8 +21,9 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from tests.e2e.stack import Stack, free_port, wait_until
+from tests.e2e.stack import Stack, wait_until
 from tests.e2e_login.steps import PASSWORD
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "a passphrase for the test"  # the one of tests/tools/claim_tls.py

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Error, Page, expect
 from tests.e2e_login.steps import claim_with, claim_with_password, forget_proofs, press, sign_out
-from tests.support.chains import free_port
 from tests.support.chromium import NAME, Passkeys
 from tests.support.login_service import Login
+from tests.support.ports import free_port
 
 _CREATE = """async () => {
   const publicKey = {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 from tests.e2e_login.steps import PASSWORD
-from tests.support.chains import free_port
 from tests.support.login_service import Daemon, Login, wait_until
+from tests.support.ports import free_port
 
 from login_proxy.backup.bundle import unseal
 from swarm_core.identity import parse_key

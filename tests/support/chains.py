@@ -6,7 +6,6 @@ import asyncio
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from tests.support.ports import free_port
 
 from swarm_chain.client import ChainClient
 from swarm_chain.deploy import DeploySettings, deploy
@@ -23,13 +23,6 @@ from swarm_chain.wallet import Wallet
 
 IMAGE = "ghcr.io/foundry-rs/foundry:v1.7.1"
 CHAIN_ID = 53855
-
-
-def free_port() -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def anvil_binary() -> Path:

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, CDPSession, Page, Playwright
 from tests.support.authenticator import SoftWallet
-from tests.support.chains import free_port
 from tests.support.login_service import wait_until
+from tests.support.ports import free_port
 
 NAME = "node.test"  # resolved to this machine by the browser
 _START = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 
 import httpx
 import msgpack
+from tests.support.ports import free_port
 
 from swarm_core.records import GroupBatch, RolloutGroup
 
@@ -37,16 +37,6 @@ time.time = moved
 from swarm_dht.main import main
 main()
 """
-
-
-def free_port() -> int:
-    """A port on loopback that is free for TCP and UDP, outside the ephemeral range that p2pd dials from."""
-    while True:
-        port = random.randint(20000, 32000)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                probes.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
-            return port
 
 
 def poll(check: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -183,6 +173,13 @@ class Daemon:
         answer.raise_for_status()
         status: dict[str, Any] = answer.json()
         return status
+
+    def peers(self) -> list[dict[str, Any]]:
+        """`GET /v1/peers`."""
+        answer = self.http.get("/v1/peers")
+        answer.raise_for_status()
+        known: list[dict[str, Any]] = answer.json()
+        return known
 
     def publish(self, number: int, *groups: RolloutGroup, age: float = 0.0) -> dict[str, Any]:
         """`PUT /v1/groups`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import uvicorn
 import yaml
 from fastapi import FastAPI
 from pydantic import BaseModel
+from tests.support.ports import free_port
 
 from swarm_core.resident import resident_bytes
 from swarm_core.uds import bind_unix
@@ -42,13 +42,6 @@ def until(check: Callable[[], T | None], seconds: float, what: str) -> T:
             last = error
         time.sleep(0.1)
     raise AssertionError(f"{what} did not happen within {seconds:g} s (last: {last})")
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def status_app(documents: Mapping[str, BaseModel | list[Any]]) -> FastAPI:

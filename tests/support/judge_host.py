@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from tests.support.chains import LocalChain, free_port
+from tests.support.chains import LocalChain
+from tests.support.ports import free_port
 
 from swarm_chain import calls
 from swarm_chain.deployment import read_deployment

@@ -21,7 +21,8 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 import httpx
-from tests.support.chains import LocalChain, free_port
+from tests.support.chains import LocalChain
+from tests.support.ports import free_port
 
 from swarm_core.identity import PeerKey, sign_binding
 from swarm_core.status import DhtStatus, LoginStatus, NodeStatus

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.chains import deploy_chain, free_port, rpc, wait_for_chain
+from tests.support.chains import deploy_chain, rpc, wait_for_chain
+from tests.support.ports import free_port
 
 ENTRYPOINT = Path(__file__).parents[3] / "services" / "chain" / "entrypoint.sh"
 FROM = "0x" + "12" * 20

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.chains import CHAIN_ID, Anvil, LocalChain, free_port
+from tests.support.chains import CHAIN_ID, Anvil, LocalChain
+from tests.support.ports import free_port
 
 from swarm_chain import calls
 from swarm_chain.client import ChainClient

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.chains import Anvil, LocalChain, deploy_settings, free_port
+from tests.support.chains import Anvil, LocalChain, deploy_settings
+from tests.support.ports import free_port
 
 from swarm_chain import artifacts, contract
 from swarm_chain.deploy import DeploySettings, deploy

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.daemons import Daemon, Daemons, free_port, group
+from tests.support.daemons import Daemon, Daemons, group
+from tests.support.ports import free_port
 
 from swarm_core.identity import generate_key
 from swarm_core.records import GroupBatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 from tests.support.daemons import Daemons
@@ -19,9 +20,22 @@ def test_a_copy_of_a_key_is_refused_while_its_owner_runs(daemons: Daemons) -> No
     assert copy.process.wait(30) == 1
     assert f"Another peer with this key ({peer}) is in the swarm" in copy.log_text
     assert owner.status()["state"] == "ready"
+    # whoever asked has parted from the others: a peer that was killed stays in their lists for half a minute
+    scouts = {entry["peer"] for daemon in (bootnode, owner) for entry in daemon.peers()} - {peer}
+    assert scouts <= {bootnode.status()["peer_id"]}
     owner.kill()
     copy.start()
     assert copy.wait(lambda status: status["state"] == "ready")["peer_id"] == peer
+
+
+def test_a_daemon_restarted_after_a_crash_does_not_wait_for_its_former_self(daemons: Daemons) -> None:
+    bootnode = daemons.start("bootnode").up()
+    peer = daemons.start("peer", bootnode.address)
+    peer.wait(lambda status: status["state"] == "ready")
+    peer.kill()
+    peer.start().up()
+    (seconds,) = re.findall(r"p2pd up.* seconds=([\d.]+)", peer.log_text)[1:]
+    assert float(seconds) < 3.5  # the scout's dial to the old address would take five
 
 
 def test_a_clock_that_jumps_is_told_and_forgotten(daemons: Daemons) -> None:

@@ -49,9 +49,12 @@ def test_p2pd_killed_exchange_works_within_a_second(swarm: Swarm) -> None:
 
 
 def test_p2pd_stopped_is_found_by_the_probe_and_replaced(swarm: Swarm) -> None:
-    generation = swarm.two.status()["generation"]
-    stopped = swarm.two.p2pd
+    generation, peer = swarm.two.status()["generation"], swarm.two.status()["peer_id"]
+    swarm.two.publish(1, group(2))
+    _seconds_until_collected(swarm.one, peer, time.monotonic())
+    stopped, since = swarm.two.p2pd, time.monotonic()
     os.kill(stopped, signal.SIGSTOP)
+    _seconds_until_collected(swarm.one, peer, since)
     swarm.two.wait(lambda status: status["generation"] == generation + 1 and status["state"] == "ready", 25)
     assert not alive(stopped)
     assert "p2pd does not answer" in swarm.two.log_text

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgpack
 import pytest
-from tests.support.daemons import Daemon, Daemons, free_port
+from tests.support.daemons import Daemon, Daemons
 from tests.support.interop import record
+from tests.support.ports import free_port
 
 from swarm_core.identity import generate_key
 from swarm_dht.addresses import parse_bootnode

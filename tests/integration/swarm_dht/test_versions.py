@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemons import Daemon, Daemons, Swarm, free_port, group
+from tests.support.daemons import Daemon, Daemons, Swarm, group
+from tests.support.ports import free_port
 
 from swarm_core.identity import generate_key
 from swarm_core.records import GroupBatch, RolloutGroup

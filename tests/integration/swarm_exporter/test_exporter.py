@@ -23,12 +23,12 @@ from tests.support.exporter_host import (
     Exporter,
     anvil,
     exporter,
-    free_port,
     prometheus,
     serving,
     status_app,
     until,
 )
+from tests.support.ports import free_port
 from tests.support.statuses import MAIN_PEER, OTHER_PEER, dht_status, login_status, node_status, round_record
 
 from swarm_chain import calls

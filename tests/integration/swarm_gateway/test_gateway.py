@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from tests.support.chains import LocalChain, free_port, rpc
+from tests.support.chains import LocalChain, rpc
 from tests.support.daemons import poll
+from tests.support.ports import free_port
 
 from swarm_chain.client import ChainClient
 from swarm_chain.deployment import read_deployment

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-from tests.support.chains import LocalChain, free_port
+from tests.support.chains import LocalChain
 from tests.support.daemons import ROOT, Daemon, daemons_below, group, poll
 from tests.support.login_service import Login
+from tests.support.ports import free_port
 
 from swarm_chain.client import ChainClient
 from swarm_chain.settings import ChainSettings

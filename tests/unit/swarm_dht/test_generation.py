@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from swarm_dht import generation as module
 from swarm_dht import libp2p
 from swarm_dht.generation import CALL_ERRORS, Generation
 
@@ -49,6 +51,29 @@ async def test_a_malformed_pong_drops_the_peer(answer: Any) -> None:
     with pytest.raises(CALL_ERRORS):
         await generation.ping(PEER)
     assert protocol.table == [(None, False)]
+
+
+def pong() -> Any:
+    """A peer whose clock is ours."""
+    return libp2p.dht_pb2.PingResponse(peer=libp2p.dht_pb2.NodeInfo(node_id=b"\x01" * 20), dht_time=time.time())
+
+
+async def test_a_pong_tells_how_clocks_differ_unless_ours_jumped_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = Generation(1, None, SimpleNamespace(protocol=Protocol(pong)))
+    assert await generation.ping(PEER) == pytest.approx(0.0, abs=0.5)
+
+    jump = iter((0.0,))
+    real = time.time
+    monkeypatch.setattr(module.time, "time", lambda: real() + next(jump, 3600.0))
+    assert await generation.ping(PEER) is None
+    assert await generation.ping(PEER) == pytest.approx(0.0, abs=0.5)
+
+
+@pytest.mark.parametrize("answer", [pong, too_long_node_id, no_protobuf])
+async def test_a_knock_changes_nothing_whatever_comes_back(answer: Any) -> None:
+    protocol = Protocol(answer)
+    await Generation(1, None, SimpleNamespace(protocol=protocol)).knock(PEER)
+    assert protocol.table == []
 
 
 def test_a_malformed_batch_answer_is_a_call_error() -> None:

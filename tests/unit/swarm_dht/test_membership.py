@@ -27,6 +27,8 @@ class FakeGeneration:
         self.in_table: set[str] = set()
         self.dialled: list[str] = []
         self.pinged: list[str] = []
+        self.patience: list[float] = []
+        self.stale: set[str] = set()  # connections to an earlier life of a peer: the first ping closes them
         self.walks: list[bool] = []
         self.around: set[str] = set()
 
@@ -36,7 +38,7 @@ class FakeGeneration:
     async def connected(self) -> dict[str, list[str]]:
         return dict(self.linked)
 
-    async def dial(self, peer: str, addresses: list[str]) -> None:
+    async def dial(self, peer: str, addresses: list[str], seconds: float = 5.0) -> None:
         self.dialled.append(peer)
         if peer not in self.alive:
             raise ConnectionRefusedError
@@ -45,8 +47,12 @@ class FakeGeneration:
     async def dial_bootnode(self, bootnode: Any) -> None:
         await self.dial(bootnode.peer_id, [bootnode.address.text])
 
-    async def ping(self, peer: str) -> float | None:
+    async def ping(self, peer: str, seconds: float = 5.0) -> float | None:
         self.pinged.append(peer)
+        self.patience.append(seconds)
+        if peer in self.stale:
+            self.stale.discard(peer)
+            raise ConnectionResetError
         if peer not in self.alive:
             self.in_table.discard(peer)
             raise TimeoutError
@@ -117,6 +123,38 @@ async def test_a_bootnode_that_lost_its_connection_is_dialled_again() -> None:
     generation.linked.clear()
     await _tick(membership, generation)
     assert generation.dialled == ["Qm1", "Qm1"]
+
+
+async def test_a_bootnode_behind_a_stale_connection_is_joined_in_the_same_round() -> None:
+    generation = FakeGeneration()
+    generation.alive = {"Qm1": 0.0}
+    generation.stale = {"Qm1"}
+    membership = _membership(generation, BOOT)
+    await _tick(membership, generation)
+    assert generation.dialled == ["Qm1", "Qm1"]
+    assert generation.table() == ["Qm1"]
+
+
+async def test_a_node_alone_waits_only_shortly_for_those_that_seem_connected() -> None:
+    generation = FakeGeneration()
+    generation.alive = {"Qm2": 0.0}
+    generation.linked = {"Qm2": [], "Qm3": []}
+    membership = _membership(generation)
+    await _tick(membership, generation)
+    assert generation.patience == [1.0, 1.0]
+    await _tick(membership, generation)
+    assert set(generation.patience[2:]) == {5.0}
+
+
+async def test_a_jump_of_the_clock_ends_the_pause_between_rounds() -> None:
+    generation: Any = FakeGeneration()
+    membership = _membership(generation)
+    pause = asyncio.create_task(membership._pause(600.0, generation))
+    await asyncio.sleep(0)
+    membership.clock_jumped()
+    await asyncio.wait_for(pause, 5)
+    with pytest.raises(TimeoutError):  # once
+        await asyncio.wait_for(membership._pause(600.0, generation), 0.05)
 
 
 async def test_a_new_generation_finds_the_old_peers_without_the_bootnode() -> None:
