@@ -8,8 +8,9 @@ random peers), then by gensyn-genrl 0.1.11's own `HivemindBackend.all_gather_obj
 same p2pds. Bytes are the payloads of all unary calls that a peer's p2pd makes and serves (DHT and exchange alike).
 Figures are medians over the rounds; `rx` is the median peer's, `tx_max` the busiest uploader's, in payloads.
 genrl sleeps one second in each gather; `genrl_seconds` has it, as its users do. A size whose genrl round takes longer
-than --patience is not repeated. `genrl_gathers` is false where genrl got less than 90 % of all batches (its one
-dictionary no longer fits into a message): such a row has no ratio to hold. Exit code 1 when a limit is missed.
+than --patience is not repeated. `genrl_gathers` is false where genrl got less than 90 % of all batches, or more than
+half of the bytes sent never arrived (`genrl_lost`: its one dictionary no longer fits into a message): such a row has
+no ratio to hold. Exit code 1 when a limit is missed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ PROCESSES = 4
 _START_SECONDS = 240.0
 _SETTLE_SECONDS = 120.0
 FLAT, MARGIN, UPLOADS, FASTER = 0.20, 1.3, 15.0, 20.0
-GATHERED = 0.9  # of all batches: below it genrl's figures are those of a gather that failed
+# genrl's figures are those of a gather that failed where it got fewer of the batches, or lost more of the bytes sent
+GATHERED, LOST = 0.9, 0.5
 FEWER = {32: 30.0, 64: 100.0}  # times fewer bytes than genrl, by number of peers
 
 
@@ -123,6 +125,7 @@ def run_round(swarm: Swarm, kind: str, number: int, questions: int, completions:
         "rx": statistics.median(entry["rx"] for entry in counted),
         "rx_mean": statistics.mean(entry["rx"] for entry in counted),
         "tx_max": max(entry["tx"] for entry in counted) / payload,
+        "lost": 1.0 - sum(entry["rx"] for entry in counted) / sum(entry["tx"] for entry in counted),
         "seconds": statistics.median(result["seconds"] for result in results),
         "got": statistics.median(result["got"] for result in results),
     }
@@ -179,7 +182,8 @@ def row(peers: int, shape: str, want: int, found: dict[str, list[dict[str, Any]]
         "genrl_seconds": round(median("genrl", "seconds"), 3),
         "genrl_got": median("genrl", "got"),
         "genrl_rounds": len(found["genrl"]),
-        "genrl_gathers": median("genrl", "got") >= GATHERED * peers,
+        "genrl_lost": round(median("genrl", "lost"), 3),
+        "genrl_gathers": median("genrl", "got") >= GATHERED * peers and median("genrl", "lost") <= LOST,
         "times_fewer_bytes": round(median("genrl", "rx") / median("ours", "rx"), 1),
         "times_faster": round(median("genrl", "seconds") / median("ours", "seconds"), 1),
     }

@@ -16,7 +16,8 @@ from swarm_core.errors import FatalError
 from swarm_core.log import get_logger
 from swarm_dht.addresses import Bootnode
 from swarm_dht.bootnodes import answers
-from swarm_dht.libp2p import P2P, Multiaddr, P2PDaemonError, PeerID, remove_sockets
+from swarm_dht.libp2p import P2P, Multiaddr, P2PDaemonError, PeerID
+from swarm_dht.p2pd import end_p2pd, start_p2pd
 
 _SECONDS = 4.0
 _LEAST_SECONDS = 1.5
@@ -49,25 +50,21 @@ async def refuse_double(peer_id: str, bootnodes: Iterable[Bootnode]) -> None:
 
 
 async def _answers_elsewhere(peer_id: str, bootnodes: list[Bootnode]) -> bool:
-    # not under our timeout: a cancelled start would leave the process behind
-    scout = await P2P.create(
+    scout = await start_p2pd(
+        _START_SECONDS,
         dht_mode="client",
         no_listen=True,
         host_maddrs=None,
         nat_port_map=False,
         idle_timeout=10,
         auto_nat=False,
-        startup_timeout=_START_SECONDS,
     )
     try:
         return await _reaches(scout, peer_id, bootnodes)
     finally:
         with contextlib.suppress(*_ERRORS):
             await _part(scout)
-        if scout._child.returncode is None:
-            scout._child.kill()
-        await scout.shutdown()
-        remove_sockets(scout)
+        await end_p2pd(scout)
 
 
 async def _reaches(scout: P2P, peer_id: str, bootnodes: list[Bootnode]) -> bool:

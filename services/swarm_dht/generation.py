@@ -1,7 +1,7 @@
 """One life of p2pd with the DHT node on it: start, calls, signs of death, end.
 
 The supervisor makes a new generation when this one is lost; identity, node id, storage and the shelf are carried
-over by it. All of hivemind's semi-private parts (`_client`, `_child`) are touched here and nowhere else.
+over by it.
 Why no initial peers: findings of the DHT study: p2pd would refuse to start when none of them answers.
 """
 
@@ -20,7 +20,6 @@ from swarm_dht.guard import StoreGuard
 from swarm_dht.guarded_store import guard_store
 from swarm_dht.libp2p import (
     DHTID,
-    P2P,
     BytesValue,
     DecodeError,
     DHTNode,
@@ -30,8 +29,8 @@ from swarm_dht.libp2p import (
     P2PHandlerError,
     PeerID,
     dht_pb2,
-    remove_sockets,
 )
+from swarm_dht.p2pd import end_p2pd, start_p2pd
 from swarm_dht.servicer import STREAM_NAME, RolloutExchange, read_stream
 from swarm_dht.traffic import Traffic
 from swarm_dht.wire import NAMESPACE, FetchRequest
@@ -84,13 +83,13 @@ class Generation:
     @classmethod
     async def start(cls, number: int, options: P2pdOptions, carried: Carried, servicer: RolloutExchange) -> Generation:
         """Start p2pd alone, the DHT node on it and our handler. Raises one of CALL_ERRORS when it does not come up."""
-        p2p = await P2P.create(
+        p2p = await start_p2pd(
+            _START_SECONDS,
             host_maddrs=list(options.listen),
             announce_maddrs=list(options.announce) or None,
             identity_path=str(options.key_path),
             nat_port_map=False,
             idle_timeout=10,  # p2pd ends by itself when we die before the control connection is up
-            startup_timeout=_START_SECONDS,
             check_if_identity_free=False,
         )
         try:
@@ -104,7 +103,7 @@ class Generation:
                 await _serve_streams(p2p, servicer)
                 carried.traffic.watch(p2p._client.control)
         except BaseException:
-            await _end(p2p)
+            await end_p2pd(p2p)
             raise
         carried.node_id, carried.storage = node.node_id, node.protocol.storage
         return cls(number, p2p, node)
@@ -227,7 +226,7 @@ class Generation:
     async def kill(self) -> None:
         """SIGKILL p2pd and wait for its end, so that the port is free. Never hangs on a dead or stopped p2pd."""
         self._node.is_alive = False
-        await _end(self._p2p)
+        await end_p2pd(self._p2p)
 
 
 async def _serve_streams(p2p: Any, servicer: RolloutExchange) -> None:
@@ -241,15 +240,3 @@ def _ending(task: asyncio.Task[None]) -> str:
     if not task.done():
         return "open"
     return "cancelled" if task.cancelled() else type(task.exception()).__name__ if task.exception() else "closed"
-
-
-async def _end(p2p: Any) -> None:
-    child = p2p._child
-    if child is not None and child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-    await p2p.shutdown()  # closes the control tasks and waits for the child
-    control = p2p._client.control if p2p._client is not None else None
-    tasks = [task for task in (control and control._read_task, control and control._write_task) if task is not None]
-    await asyncio.gather(*tasks, return_exceptions=True)  # their errors are known: the pipe is gone
-    remove_sockets(p2p)

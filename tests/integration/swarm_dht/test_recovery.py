@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from tests.support.daemons import Daemon, Daemons, Swarm, alive, group, poll
+import pytest
+from tests.support.daemons import Daemon, Daemons, Swarm, alive, children, group, poll
+
+from swarm_dht import libp2p, p2pd
 
 _KILLS = 3
 
@@ -101,3 +106,19 @@ def test_isolated_until_the_bootnode_is_there_and_again_after_its_return(daemons
 
 def _command_lines(pid: int) -> list[str]:
     return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")]
+
+
+async def test_a_p2pd_that_hangs_at_its_start_is_given_up_and_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def create(**options: Any) -> Any:  # what hivemind waits for without a limit
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(libp2p.P2P, "_UNIX_SOCKET_PREFIX", f"/unix{tmp_path}/hivemind-")
+    monkeypatch.setattr(p2pd, "_CONTROL_SECONDS", 0.0)
+    monkeypatch.setattr(libp2p._p2p_daemon.p2pclient.Client, "create", create)
+    before = set(children(os.getpid()))
+    with pytest.raises(TimeoutError):
+        await p2pd.start_p2pd(3.0, host_maddrs=["/ip4/127.0.0.1/tcp/0"])
+    assert set(children(os.getpid())) <= before
+    assert list(tmp_path.iterdir()) == []
