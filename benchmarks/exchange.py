@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROCESSES = 4
 _START_SECONDS = 240.0
 _SETTLE_SECONDS = 120.0
+_QUIET_SECONDS = 4
 FLAT, MARGIN, UPLOADS, FASTER = 0.20, 1.3, 15.0, 20.0
 # genrl's figures are those of a gather that failed where it got fewer of the batches, or lost more of the bytes sent
 GATHERED, LOST = 0.9, 0.5
@@ -97,11 +98,14 @@ class Swarm:
             time.sleep(0.5)
 
     def settle(self, payload: float) -> None:
-        """Wait until nearly nothing is on its way: genrl's stores go on after a gather that gave up."""
-        end, before = time.monotonic() + _SETTLE_SECONDS, -math.inf
-        while (now := sum(entry["tx"] for entry in self.all(do="counted"))) > before + payload:
+        """Wait until nearly nothing has been on its way for seconds: genrl's calls go on after a gather that gave up,
+        with pauses in which a host unpacks megabytes."""
+        end, before, quiet = time.monotonic() + _SETTLE_SECONDS, -math.inf, 0
+        while quiet < _QUIET_SECONDS:
             if time.monotonic() > end:
                 raise RuntimeError("the swarm does not come to rest between two rounds")
+            now = sum(entry["tx"] for entry in self.all(do="counted"))
+            quiet = quiet + 1 if now <= before + payload else 0
             before = now
             time.sleep(1.0)
 

@@ -57,6 +57,7 @@ class Membership:
         self._walk_pause = _FIRST_LOOK_SECONDS
         self._checked_at = 0.0
         self._jumped = asyncio.Event()
+        self._jumps = 0
         self.known: OrderedDict[str, list[str]] = OrderedDict()
         self._failed_joins = 0  # in a row, with a bootnode that listens
         self._alone_since = 0.0
@@ -120,6 +121,7 @@ class Membership:
         for peer in self._clocks:
             self.suspect(peer)
         self._clocks.clear()
+        self._jumps += 1
         self._jumped.set()
 
     def _doubt(self, generation: Generation) -> None:
@@ -214,6 +216,7 @@ class Membership:
 
     async def _ping(self, generation: Generation, peer: str, seconds: float = _PING_SECONDS) -> bool:
         """Whether `peer` answers; it is forgotten if it does not."""
+        jumps = self._jumps
         try:
             offset = await generation.ping(peer, seconds)
         except CALL_ERRORS as error:
@@ -223,7 +226,9 @@ class Membership:
             log.debug("peer gone", peer=peer, error=repr(error))
             return False
         self.succeeded(peer)
-        if offset is not None:
+        if jumps != self._jumps:  # its clock was told before, or not at all
+            self.suspect(peer)
+        elif offset is not None:
             self._clocks[peer] = offset
             while len(self._clocks) > _MAX_CLOCKS:
                 self._clocks.popitem(last=False)

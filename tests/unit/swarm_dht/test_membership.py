@@ -146,6 +146,29 @@ async def test_a_node_alone_waits_only_shortly_for_those_that_seem_connected() -
     assert set(generation.patience[2:]) == {5.0}
 
 
+async def test_a_ping_that_was_under_way_when_the_clock_jumped_is_made_again() -> None:
+    generation = FakeGeneration()
+    generation.alive = {"Qm2": 0.0}
+    generation.linked = {"Qm2": []}
+    membership = _membership(generation)
+    await _tick(membership, generation)
+    ping = generation.ping
+
+    async def across(peer: str, seconds: float = 5.0) -> float | None:
+        await ping(peer, seconds)
+        membership.clock_jumped()
+        return 1800.0
+
+    generation.ping = across  # type: ignore[method-assign]
+    membership.suspect("Qm2")
+    await _tick(membership, generation)
+    assert membership.clock_offset == 0.0
+    generation.ping = ping  # type: ignore[method-assign]
+    generation.alive = {"Qm2": 3600.0}
+    await _tick(membership, generation)
+    assert membership.clock_offset == 3600.0
+
+
 async def test_a_jump_of_the_clock_ends_the_pause_between_rounds() -> None:
     generation: Any = FakeGeneration()
     membership = _membership(generation)
