@@ -51,6 +51,7 @@ class Membership:
         self._rng = rng
         self._backoff = Backoff(0.5, _TICK_SECONDS, rng)
         self._suspects: set[str] = set()
+        self._unproven: set[str] = set()  # known only because they are connected
         self._absent: OrderedDict[str, list[str]] = OrderedDict()  # gone peers, tried again when we are alone
         self._clocks: OrderedDict[str, float] = OrderedDict()
         self._walked_at = 0.0
@@ -85,6 +86,7 @@ class Membership:
         """`peer` answered something."""
         self.last_remote_success = time.time()
         self._suspects.discard(peer)
+        self._unproven.discard(peer)
         self._remember(peer, [])
 
     def suspect(self, peer: str) -> None:
@@ -150,9 +152,14 @@ class Membership:
 
     async def _tick(self, generation: Generation) -> None:
         connected = await generation.connected()
+        table = set(generation.table())
+        self._unproven |= connected.keys() - self.known.keys()
         for peer, addresses in connected.items():
             self._remember(peer, addresses)
-        table = set(generation.table())
+        for peer in self._unproven - connected.keys():  # came and went, like whoever looks for a double of its own
+            self._unproven.discard(peer)
+            if peer not in table:
+                self.known.pop(peer, None)
         was_alone = not table
         work = [self._join_bootnode(generation, entry) for entry in self._bootnodes.missing(connected, table)]
         if was_alone or self.attempted < generation.number:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
-from tests.support.daemons import Daemons
+from tests.support.daemons import Daemons, poll
 
 
 def test_a_copy_of_a_key_is_refused_while_its_owner_runs(daemons: Daemons) -> None:
@@ -21,8 +21,9 @@ def test_a_copy_of_a_key_is_refused_while_its_owner_runs(daemons: Daemons) -> No
     assert f"Another peer with this key ({peer}) is in the swarm" in copy.log_text
     assert owner.status()["state"] == "ready"
     # whoever asked has parted from the others: a peer that was killed stays in their lists for half a minute
-    scouts = {entry["peer"] for daemon in (bootnode, owner) for entry in daemon.peers()} - {peer}
-    assert scouts <= {bootnode.status()["peer_id"]}
+    members = {peer, bootnode.status()["peer_id"]}
+    for daemon in (bootnode, owner):
+        poll(lambda daemon=daemon: {entry["peer"] for entry in daemon.peers()} <= members, 12, "an end of the scout")
     owner.kill()
     copy.start()
     assert copy.wait(lambda status: status["state"] == "ready")["peer_id"] == peer

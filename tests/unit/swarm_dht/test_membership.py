@@ -210,6 +210,20 @@ async def test_a_peer_that_went_is_forgotten_but_tried_again_when_we_are_alone()
     assert membership.peers() == ["Qm5"]
 
 
+async def test_who_came_and_went_without_a_word_is_not_asked() -> None:
+    generation = FakeGeneration()
+    generation.alive = {"Qm2": 0.0}
+    generation.linked = {"Qm2": []}
+    membership = _membership(generation)
+    await _tick(membership, generation)
+    generation.linked |= {f"Qm{number}x": [] for number in range(5)}  # more than are pinged in a round
+    await _tick(membership, generation)
+    assert set(membership.peers()) - {"Qm2"}  # a peer behind NAT may be heard over its own connection only
+    generation.linked = {"Qm2": []}
+    await _tick(membership, generation)
+    assert membership.peers() == ["Qm2"]
+
+
 async def test_suspects_are_pinged() -> None:
     generation = FakeGeneration()
     generation.alive = dict.fromkeys(("Qm2", "Qm3"), 0.0)
