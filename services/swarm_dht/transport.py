@@ -19,6 +19,7 @@ from swarm_dht.wire import BATCH, NOTHING, SAME, VERSION, FetchReply, FetchReque
 
 _LONGEST_COOL_DOWN = 30.0
 _UNSUPPORTED_SECONDS = 600.0
+_SURE_OF_UNSUPPORTED = 4  # failures in a row: a p2pd that has just started offers our protocol a moment later
 _MAX_REMEMBERED = 1024
 _RECENT_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.5  # a peer that answered lately is probably replacing its p2pd
@@ -77,13 +78,13 @@ class SwarmTransport:
             )
         except CALL_ERRORS as error:
             reason = _reason(error)
-            if reason == "unsupported":
-                memory.until = time.monotonic() + _UNSUPPORTED_SECONDS
-            else:
+            memory.failures += 1
+            pause = min(_LONGEST_COOL_DOWN, 2.0 ** min(memory.failures - 1, 5) - 1.0)  # 0, 1, 3, 7, ... seconds
+            if reason != "unsupported":
                 self._membership.suspect(peer)
-                memory.failures += 1
-                pause = 2.0 ** min(memory.failures - 1, 5) - 1.0  # 0, 1, 3, 7, ... seconds
-                memory.until = time.monotonic() + min(_LONGEST_COOL_DOWN, pause)
+            elif memory.failures >= _SURE_OF_UNSUPPORTED:
+                pause = _UNSUPPORTED_SECONDS
+            memory.until = time.monotonic() + pause
             raise FetchFailed(reason) from error
         memory.failures, memory.until, memory.answered = 0, 0.0, time.monotonic()
         self._membership.succeeded(peer)

@@ -58,7 +58,7 @@ def wait_until(what: str, seconds: float, check: Callable[[], bool], every: floa
                 return time.monotonic() - started
             reason = ""
         except (Failed, KeyError, IndexError, docker.errors.APIError, docker.errors.NotFound) as error:
-            reason = f" ({str(error)[:300]})"
+            reason = f" ({str(error)[:800]})"
         if time.monotonic() - started > seconds:
             raise Failed(f"not within {seconds:.0f} s: {what}{reason}")
         time.sleep(every)  # a poll with a deadline, not a wait for readiness

@@ -37,6 +37,8 @@ class FakeGeneration:
             raise P2PDaemonError("received a stateless reset")
         if call == "slow":
             await asyncio.sleep(0.1)
+        if call == "unsupported":
+            raise P2PDaemonError("failed to negotiate protocol: protocols not supported: [rpc_fetch]")
         if call == "refused":
             raise P2PDaemonError("failed to dial")
         return ANSWER
@@ -58,6 +60,9 @@ class Swarm:
     async def call(self, operation: Callable[[Any], Awaitable[bytes]], seconds: float) -> bytes:
         async with asyncio.timeout(seconds):
             return await operation(self.generation)
+
+    def peers(self) -> list[str]:
+        return ["Qm1"]
 
     def succeeded(self, peer: str) -> None:
         """Nothing to remember."""
@@ -100,6 +105,21 @@ async def test_a_stranger_that_cannot_be_dialled_gets_no_second_chance() -> None
         await _transport(swarm).fetch("Qm1", 3.0)
     assert swarm.suspects == ["Qm1"]
     assert swarm.dials == 0
+
+
+async def test_only_who_says_again_and_again_that_it_speaks_another_protocol_is_left_alone_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    transport = _transport(Swarm(FakeGeneration(*["unsupported"] * 4)))
+    for pause in (0.0, 1.0, 3.0, 600.0):
+        assert transport.peers() == ["Qm1"]
+        with pytest.raises(FetchFailed, match="unsupported"):
+            await transport.fetch("Qm1", 3.0)
+        now += pause * 0.9
+        assert transport.peers() == ([] if pause else ["Qm1"])
+        now += pause * 0.1 + 0.01
 
 
 async def test_patience_with_a_peer_that_stays_away_ends() -> None:
