@@ -104,10 +104,10 @@ class Swarm:
         while quiet < _QUIET_SECONDS:
             if time.monotonic() > end:
                 raise RuntimeError("the swarm does not come to rest between two rounds")
+            time.sleep(1.0)  # between two looks with a deadline
             now = sum(entry["tx"] for entry in self.all(do="counted"))
             quiet = quiet + 1 if now <= before + payload else 0
             before = now
-            time.sleep(1.0)
 
     def close(self) -> None:
         """End everything."""

@@ -1,8 +1,7 @@
 """One life of p2pd with the DHT node on it: start, calls, signs of death, end.
 
 The supervisor makes a new generation when this one is lost; identity, node id, storage and the shelf are carried
-over by it.
-Why no initial peers: findings of the DHT study: p2pd would refuse to start when none of them answers.
+over by it. Why no initial peers: findings of the DHT study: p2pd would refuse to start when none of them answers.
 """
 
 from __future__ import annotations
@@ -173,8 +172,10 @@ class Generation:
             raise
         if node_id is not None:
             await protocol.update_routing_table(node_id, peer_id, responded=True)
-        moved = abs(time.time() - before - (time.monotonic() - began)) > _MOVED_SECONDS
-        return answer.dht_time - (before + time.time()) / 2 if answer.dht_time and not moved else None
+        after = time.time()
+        if not answer.dht_time or abs(after - before - (time.monotonic() - began)) > _MOVED_SECONDS:
+            return None
+        return float(answer.dht_time - (before + after) / 2)
 
     async def knock(self, peer: str) -> None:
         """Send `peer` something, whatever comes back. Over QUIC a connection whose other end was replaced looks open

@@ -254,6 +254,7 @@ class Membership:
         self._walked_at = now
         # a walk towards ourselves finds our neighbours, which is everybody in a small swarm
         for peer in await generation.walk(own=joining or self._walk_pause <= _LOOK_AROUND_SMALL_SECONDS):
+            self._unproven.discard(peer)  # others know it: it stays when its connection to us ends
             self._remember(peer, [])
 
     def _forget(self, peer: str) -> None:

@@ -224,6 +224,18 @@ async def test_who_came_and_went_without_a_word_is_not_asked() -> None:
     assert membership.peers() == ["Qm2"]
 
 
+async def test_who_came_and_went_and_is_known_to_others_stays() -> None:
+    generation = FakeGeneration()
+    generation.alive = {"Qm2": 0.0, "Qm5": 0.0}
+    generation.linked = {"Qm2": [], "Qm7": []}
+    generation.around = {"Qm7"}
+    membership = _membership(generation)
+    await _tick(membership, generation)
+    generation.linked = {"Qm2": []}
+    await _tick(membership, generation)
+    assert "Qm7" in membership.peers()
+
+
 async def test_suspects_are_pinged() -> None:
     generation = FakeGeneration()
     generation.alive = dict.fromkeys(("Qm2", "Qm3"), 0.0)
